@@ -1,6 +1,6 @@
 """Find a classifier's head: its logits, what makes probabilities of them, and the layer that it pools."""
 
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -11,11 +11,11 @@ from dgl.utils.graph_walk import constant_value, is_fixed, without_identities
 from dgl.utils.types import Operation, Tensor
 
 _SOFTMAX = ("Softmax", "LogSoftmax")
-_SIGMOID = ("Sigmoid",)
 _RESHAPES = ("Reshape", "Squeeze", "ExpandDims")
 _PARTS = (*_RESHAPES, "Identity", "Cast", "EnsureShape")
 _OF_SIGMOIDS = ("Neg", "Exp", "Tanh", "Softplus")  # the parts of one that is written out
 _JOINING = ("ConcatV2", "Pack")
+_SUMS = ("Add", "AddV2")
 # Operations of one input that keep the order of its values, if their second one is a positive number.
 _RISING = frozenset(
     "Add AddV2 Sub Mul RealDiv Div Maximum Minimum Relu Relu6 Log Log1p Exp Sqrt Pow ClipByValue".split()
@@ -74,22 +74,21 @@ def head_of(logits: Any) -> str:
     if logits.shape.as_list()[1] == 1:
         return BINARY
     source = _same_values(logits)
-    found, waiting, seen = SOFTMAX, [source, logits], set()
+    found, seen = SOFTMAX, set()
+    waiting = [*source.consumers(), *logits.consumers()]
     while waiting:
-        tensor = waiting.pop()
-        for reader in tensor.consumers():
-            if reader in seen:
-                continue
-            seen.add(reader)
-            if reader.type in _SOFTMAX:
-                return SOFTMAX
-            before = _before_sigmoid(reader)
-            before = None if before is None else _same_values(before)
-            hard = _before_hard_sigmoid(reader.outputs[0]) if reader.outputs else None
-            if source is before or source is hard:
-                found = SIGMOID
-            if reader.type in _PARTS + _OF_SIGMOIDS or _is_rising(reader):
-                waiting.append(reader.outputs[0])
+        reader = waiting.pop()
+        if reader in seen:
+            continue
+        seen.add(reader)
+        if reader.type in _SOFTMAX:
+            return SOFTMAX
+        before = _before_sigmoid(reader)
+        hard = _before_hard_sigmoid(reader.outputs[0]) if reader.outputs else None
+        if source is hard or (before is not None and source is _same_values(before)):
+            found = SIGMOID
+        if reader.type in _PARTS + _OF_SIGMOIDS or _is_rising(reader):
+            waiting.extend(reader.outputs[0].consumers())
     return found
 
 
@@ -155,14 +154,13 @@ def _is_rising(op: Operation) -> bool:
     """Whether an operation keeps the order of one input's values: all else it reads is a number."""
     if op.type not in _RISING:
         return False
-    others = [read for read in op.inputs if is_fixed(read)]
-    if len(op.inputs) - len(others) != 1:
+    numbers = [_number(read) for read in op.inputs if is_fixed(read)]
+    if len(op.inputs) - len(numbers) != 1:
         return False
-    numbers = [_number(read) for read in others]
     is_turned = op.type in ("Sub", "RealDiv", "Div", "Pow") and is_fixed(op.inputs[0])
     is_scaled = op.type in ("Mul", "RealDiv", "Div", "Pow")
-    known = [number for number in numbers if number is not None and (number > 0 or not is_scaled)]
-    return len(known) == len(numbers) and not is_turned
+    are_fit = (number is not None and (number > 0 or not is_scaled) for number in numbers)
+    return all(are_fit) and not is_turned
 
 
 def _before_softmax(op: Operation) -> Optional[Tensor]:
@@ -229,28 +227,27 @@ def _before_sigmoid(op: Operation) -> Optional[Tensor]:
     if op.type == "Neg" and op.inputs[0].op.type == "Softplus":
         negated = op.inputs[0].op.inputs[0].op
         return negated.inputs[0] if negated.type == "Neg" else None  # the logarithm of a sigmoid
-    if op.type in _SIGMOID:
+    if op.type == "Sigmoid":
         # Not of a gate, as in swish.
         products = [reader for reader in op.outputs[0].consumers() if reader.type == "Mul"]
         gates = [product for product in products if not any(map(is_fixed, product.inputs))]
         return None if gates else op.inputs[0]
-    inner = None
-    if op.type in ("RealDiv", "Div") and _number(op.inputs[0]) == 1:
-        inner = op.inputs[1].op
-    elif op.type in ("Reciprocal", "Inv"):
-        inner = op.inputs[0].op
-    if inner is not None and inner.type in ("Add", "AddV2"):
-        powers = [read.op for read in inner.inputs if read.op.type == "Exp"]
-        if powers and powers[0].inputs[0].op.type == "Neg":
-            negative: Tensor = powers[0].inputs[0].op.inputs[0]
-            return negative
-    if op.type == "Mul" and any(_number(read) == 0.5 for read in op.inputs):
+    is_quotient = op.type in ("RealDiv", "Div") and _number(op.inputs[0]) == 1
+    if is_quotient or op.type in ("Reciprocal", "Inv"):
+        total = op.inputs[-1].op
+        powers = [read.op for read in total.inputs if read.op.type == "Exp"]
+        if total.type in _SUMS and powers and powers[0].inputs[0].op.type == "Neg":
+            return powers[0].inputs[0].op.inputs[0]
+    if _is_half(op):
         total = _moving(op).op
-        if total.type in ("Add", "AddV2") and _moving(total).op.type == "Tanh":
+        if total.type in _SUMS and _moving(total).op.type == "Tanh":
             half = _same_values(_moving(total).op.inputs[0]).op
-            if half.type == "Mul" and any(_number(read) == 0.5 for read in half.inputs):
-                return _moving(half)
+            return _moving(half) if _is_half(half) else None
     return None
+
+
+def _is_half(op: Operation) -> bool:
+    return op.type == "Mul" and any(_number(read) == 0.5 for read in op.inputs)
 
 
 def _joined(op: Operation) -> Optional[Tensor]:
@@ -299,14 +296,13 @@ def _number(tensor: Tensor) -> Optional[float]:
 def _refuse_probabilities(tensor: Tensor) -> None:
     """Raise ``ValueError`` for scores that are computed from probabilities without weights in between."""
     sizes = tensor.shape.as_list() if tensor.shape.ndims else [None]
-    chosen = _chain(tensor)
+    chosen = _unweighted(tensor, _whole_inputs)
     for op in [*chosen, *_unweighted(tensor)]:
-        is_gate = op.type in _SIGMOID and _before_sigmoid(op) is None
-        if op.type not in _SOFTMAX + _SIGMOID or is_gate:
+        is_sigmoid = op.type == "Sigmoid" and _before_sigmoid(op) is not None  # no gate
+        if op.type not in _SOFTMAX and not is_sigmoid:
             continue
-        is_of_classes = op.outputs[0].shape.ndims in (2, 4) and (
-            op.outputs[0].shape.as_list()[-1] in (None, sizes[-1])
-        )
+        shape = op.outputs[0].shape
+        is_of_classes = shape.ndims in (2, 4) and shape.as_list()[-1] in (None, sizes[-1])
         if op in chosen or is_of_classes:
             raise ArgumentError(
                 f"{tensor.name}: its scores are computed from probabilities, those of {op.name}, by "
@@ -314,36 +310,27 @@ def _refuse_probabilities(tensor: Tensor) -> None:
             )
 
 
-def _chain(tensor: Tensor) -> List[Operation]:
-    """The operations before a tensor that select, sort, scale or join its parts one by one."""
-    found: List[Operation] = []
+def _unweighted(
+    tensor: Tensor, inputs_of: Callable[[Operation], Sequence[Tensor]] = lambda op: op.inputs
+) -> List[Operation]:
+    """The operations before a tensor, up to those with weights, softmaxes and sigmoids."""
+    found: Dict[Operation, None] = {}
     waiting = [tensor]
     while waiting:
         op = waiting.pop().op
-        if op in found:
-            continue
-        found.append(op)
-        moving = [read for read in op.inputs if not is_fixed(read)]
-        if op.type in _RESHAPES:
-            moving = moving[:1]
-        is_end = op.type in _WEIGHTED + _SOFTMAX + _SIGMOID
-        if not is_end and (len(moving) == 1 or op.type in _JOINING):
-            waiting.extend(moving)
-    return found
+        if op not in found:
+            found[op] = None
+            if op.type not in (*_WEIGHTED, *_SOFTMAX, "Sigmoid"):
+                waiting.extend(inputs_of(op))
+    return list(found)
 
 
-def _unweighted(tensor: Tensor) -> Iterator[Operation]:
-    """The operations before a tensor, up to those with weights."""
-    waiting: List[Tensor] = [tensor]
-    seen = set()
-    while waiting:
-        op = waiting.pop().op
-        if op in seen:
-            continue
-        seen.add(op)
-        yield op
-        if op.type not in _WEIGHTED and op.type not in _SOFTMAX + _SIGMOID:
-            waiting.extend(op.inputs)
+def _whole_inputs(op: Operation) -> List[Tensor]:
+    """The inputs whose parts an operation selects, sorts, scales or joins one by one."""
+    moving = [read for read in op.inputs if not is_fixed(read)]
+    if op.type in _RESHAPES:
+        moving = moving[:1]
+    return moving if len(moving) == 1 or op.type in _JOINING else []
 
 
 def _as_matrix(logits: Tensor, tensor: Tensor) -> Tensor:

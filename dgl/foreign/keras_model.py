@@ -20,7 +20,6 @@ _Graph = Tuple[Any, Dict[str, str], Dict[str, np.ndarray]]  # graph, names of te
 _KERAS = ("keras", "tf_keras", "tensorflow")
 _DEFAULT_SIZE = 224
 _IMAGE, _OUTPUT, _INPUT = "image of the model", "output of the model", "input of the model: "
-_IMAGE_NAME = "image"
 
 
 class KerasGraph(NamedTuple):
@@ -140,11 +139,8 @@ def _tensors(model: Any, attribute: str) -> List[Any]:
 
 def _image_index(name: str, shapes: List[Any]) -> int:
     """Which of several inputs has the images: the one of four dimensions with 1, 3 or 4 channels."""
-    found = [
-        index
-        for index, shape in enumerate(shapes)
-        if len(shape) == 4 and (None in (shape[1], shape[3]) or {shape[1], shape[3]} & {1, 3, 4})
-    ]
+    is_image = [len(one) == 4 and {one[1], one[3]} & {None, 1, 3, 4} for one in shapes]
+    found = [index for index, is_one in enumerate(is_image) if is_one]
     if len(found) != 1:
         listed = ", ".join(str(tuple(shape)) for shape in shapes)
         raise UserError(
@@ -153,30 +149,23 @@ def _image_index(name: str, shapes: List[Any]) -> int:
     return found[0]
 
 
-def _output_index(
-    name: str, keys: List[str], tensors: List[Any], output: Union[int, str, None]
-) -> int:
-    """Which of several outputs has the scores."""
+def _chosen_output(name: str, model: Any, tensors: List[Any], output: Union[int, str, None]) -> Any:
+    """The output with the scores, by its place or by its name in a dictionary or of a layer."""
+    try:
+        named = model.output if isinstance(model.output, dict) else None
+    except (AttributeError, ValueError):
+        named = None
+    places = [str(index) for index in range(len(tensors))]
+    keys = [str(key) for key in named or getattr(model, "output_names", None) or ()]
+    keys = keys if len(keys) == len(tensors) else places
     if output is None and len(tensors) == 1:
-        return 0
-    if output is not None:
-        if str(output) in keys:
-            return keys.index(str(output))
-        if re.match(r"\d+$", str(output)) and int(output) < len(tensors):
-            return int(output)
+        return tensors[0]
+    for known in (keys, places):
+        if output is not None and str(output) in known:
+            return tensors[known.index(str(output))]
     told = f"{len(tensors)} of them" if output is None else f"no {quote(str(output))}"
     listed = ", ".join(f"{key} {tuple(t.shape)}" for key, t in zip(keys, tensors))
     raise UserError(f"{name}: outputs: {told}; choose one with output=: {listed}")
-
-
-def _output_names(model: Any, count: int) -> List[str]:
-    """Names of a model's outputs, which Keras takes from its layers or from a dictionary."""
-    try:
-        outputs = model.output if isinstance(model.output, dict) else None
-    except (AttributeError, ValueError):
-        outputs = None
-    names = list(outputs or getattr(model, "output_names", None) or [])
-    return [str(name) for name in names] if len(names) == count else [str(i) for i in range(count)]
 
 
 def _layer_outputs(model: Any) -> Dict[str, Any]:
@@ -196,10 +185,9 @@ def _of_session(model: Any, name: str, output: Union[int, str, None]) -> _Graph:
     """Frozen graph and names of tensors of a model that was built in graph mode."""
     tensors = {key: value for key, value in _layer_outputs(model).items() if value.op.inputs}
     inputs, outputs = _tensors(model, "inputs"), _tensors(model, "outputs")
-    index = _image_index(name, [tensor.shape.as_list() for tensor in inputs])
-    chosen = _output_index(name, _output_names(model, len(outputs)), outputs, output)
     tensors.update({_INPUT + tensor.op.name: tensor for tensor in inputs})
-    tensors[_IMAGE], tensors[_OUTPUT] = inputs[index], outputs[chosen]
+    tensors[_IMAGE] = inputs[_image_index(name, [tensor.shape.as_list() for tensor in inputs])]
+    tensors[_OUTPUT] = _chosen_output(name, model, outputs, output)
     with outputs[0].graph.as_default():
         session = tf.keras.backend.get_session()
     names = {key: tensor.name for key, tensor in tensors.items()}
@@ -236,11 +224,10 @@ def _traced(
     inputs = traced.inputs[: len(traced.inputs) - len(traced.graph.captures)]
     if len(inputs) != len(specs):
         raise UserError(f"{name}: expected {len(specs)} inputs, got {len(inputs)}")
-    scores = traced.outputs[len(inner) :]
-    chosen = _output_index(name, _output_names(model, len(scores)), scores, output)
+    scores = _chosen_output(name, model, traced.outputs[len(inner) :], output)
     names = {key: tensor.name for key, tensor in zip(inner, traced.outputs)}
     names.update({_INPUT + spec.name: fed.name for spec, fed in zip(specs, inputs)})
-    names.update({_IMAGE: inputs[index].name, _OUTPUT: scores[chosen].name})
+    names.update({_IMAGE: inputs[index].name, _OUTPUT: scores.name})
     return traced.graph.as_graph_def(), names, values
 
 
@@ -259,15 +246,11 @@ def _captured(graph: Any) -> Dict[str, np.ndarray]:
 def _input_specs(model: Any, name: str, image_size: Optional[int]) -> Tuple[List[Any], int]:
     """What a model is traced with, and the place of the images among it."""
     inputs = _tensors(model, "inputs")
-    if inputs:
-        shapes = [list(fed.shape) for fed in inputs]
-        index = _image_index(name, shapes)
-        shape = shapes[index]
-    elif _tensors(model, "weights"):
-        shape, index = [None, None, None, 3], 0
-        shapes = [shape]
-    else:
+    if not inputs and not _tensors(model, "weights"):
         raise UserError(f"{name}: has no weights yet; call it on an image first")
+    shapes: List[Any] = [list(fed.shape) for fed in inputs] or [[None, None, None, 3]]
+    index = _image_index(name, shapes)
+    shape = shapes[index]
     is_first = shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4)
     places = (2, 3) if is_first else (1, 2)
     for place in places:
@@ -276,6 +259,6 @@ def _input_specs(model: Any, name: str, image_size: Optional[int]) -> Tuple[List
             raise UserError(f"{name}: takes images of {sides}, not of {image_size}")
         shape[place] = shape[place] or image_size or _DEFAULT_SIZE
     dtypes = [tf.as_dtype(fed.dtype) for fed in inputs] or [tf.float32]
-    names = [_IMAGE_NAME if i == index else node_name(fed.name) for i, fed in enumerate(inputs)]
-    specs = zip(shapes, dtypes, names or [_IMAGE_NAME])
-    return [tf.TensorSpec(*spec) for spec in specs], index
+    names = [node_name(fed.name) for fed in inputs] or [""]
+    names[index] = "image"
+    return [tf.TensorSpec(*spec) for spec in zip(shapes, dtypes, names)], index

@@ -8,6 +8,7 @@ mode. Python that a model carries along (layers of class Lambda) is refused and 
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,6 @@ _COMMAND = (
     "import tensorflow; from dgl.errors import run_script; "
     "from dgl.foreign.open_model import convert_keras; run_script(convert_keras)"
 )
-_LINE = "error: "
 _GRAPH, _FACTS = "model.pb", "model.json"  # what the process that reads Keras writes
 _MOST_CONFIG_BYTES = 2**28
 
@@ -42,9 +42,7 @@ class Opened(NamedTuple):
 
     logits: Any  # (N, classes) float tensor
     image: Any  # the tensor to feed
-    # Name -> activation, the last one first, as layers_of gives them; a layer of Keras by the
-    # layer's name
-    layers: Dict[str, Any]
+    layers: Dict[str, Any]  # as layers_of gives them, but those of Keras by the layers' names
     inputs: Dict[str, Any]  # name -> placeholder of every input
 
 
@@ -85,10 +83,8 @@ def open_model(path: str, output: Optional[str] = None, image_size: Optional[int
 def _output(loaded: LoadedGraph, name: Optional[str], path: str) -> Any:
     """The output with the scores, by a name of an output or of any tensor."""
     if name is not None and name not in loaded.outputs:
-        try:
+        with contextlib.suppress(KeyError, ValueError):
             return loaded.graph.get_tensor_by_name(name if ":" in name else name + ":0")
-        except (KeyError, ValueError):
-            pass
     try:
         return loaded.output(name)
     except ArgumentError as error:
@@ -97,43 +93,36 @@ def _output(loaded: LoadedGraph, name: Optional[str], path: str) -> Any:
 
 def _by_another_process(path: str, output: Optional[str], image_size: Optional[int]) -> Opened:
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", _COMMAND, path, folder]
-        command += ["" if output is None else output, str(image_size or 0)]
+        arguments = [path, folder, output or "", str(image_size or 0)]
         # The other process computes eagerly, with the newest Keras that there is.
         environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
-        environment["CUDA_VISIBLE_DEVICES"] = "-1"
-        environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        environment.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [package, os.environ.get("PYTHONPATH")])
+        paths = [package, environment.get("PYTHONPATH")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        done = subprocess.run(
+            [sys.executable, "-c", _COMMAND, *arguments], env=environment, capture_output=True
         )
-        done = subprocess.run(command, env=environment, capture_output=True)
         if done.returncode:
             raise UserError(_reason(done.stderr.decode("utf-8", "replace"), path))
         with open(os.path.join(folder, _FACTS), encoding="utf-8") as stream:
             facts = json.load(stream)
         loaded = load_frozen(os.path.join(folder, _GRAPH), [facts["output"]])
-    graph = loaded.graph
-    logits = logits_of(graph.get_tensor_by_name(facts["output"]))
-    inputs = {
-        key: graph.get_tensor_by_name(name)
-        for key, name in facts["inputs"].items()
-        if name.split(":")[0] in {op.name for op in graph.get_operations()}
-    }
-    found = layers_of(logits)
-    known: Dict[str, str] = {}
-    for key, name in facts["layers"].items():
-        known.setdefault(name, key)
-    layers = {known.get(tensor.name, key): tensor for key, tensor in found.items()}
-    return Opened(logits, graph.get_tensor_by_name(facts["image"]), layers, inputs)
+    logits = logits_of(loaded.output())
+    tensors = {tensor.name: tensor for tensor in loaded.inputs.values()}
+    inputs = {key: tensors[name] for key, name in facts["inputs"].items() if name in tensors}
+    # Of several layers with one output the first one names it.
+    known = {name: key for key, name in reversed(list(facts["layers"].items()))}
+    layers = {known.get(tensor.name, key): tensor for key, tensor in layers_of(logits).items()}
+    return Opened(logits, loaded.graph.get_tensor_by_name(facts["image"]), layers, inputs)
 
 
 def _reason(text: str, path: str) -> str:
     """The line in which the other process says what is wrong, or the last one that it wrote."""
-    lines: List[str] = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
-        if line.startswith(_LINE):
-            return line[len(_LINE) :]
+        if line.startswith("error: "):
+            return line[len("error: ") :]
     last = lines[-1] if lines else "the process that reads it ended without a word"
     return f"{path}: cannot be read ({quote(last, 200)}); expected {_EXPECTED}"
 
@@ -187,12 +176,11 @@ def _refuse_code(path: str) -> None:
         config = _config_of(path)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged or no Keras model ({reason_of(error)})") from None
-    for text in ('"class_name": "Lambda"', '"class_name": "__lambda__"'):
-        if text in config or text.replace(": ", ":") in config:
-            raise UserError(
-                f"{path}: has a Lambda layer, whose Python is not run; load the model where you trust it "
-                "and save it by model.export('folder')"
-            )
+    if re.search(r'"class_name"\s*:\s*"(Lambda|__lambda__)"', config):
+        raise UserError(
+            f"{path}: has a Lambda layer, whose Python is not run; load the model where you trust it "
+            "and save it by model.export('folder')"
+        )
 
 
 def _config_of(path: str) -> str:
