@@ -10,7 +10,7 @@ import re
 from typing import FrozenSet, Iterable
 
 from dgl.errors import UserError, quote
-from dgl.foreign.nodes import NodeDef
+from dgl.foreign.nodes import VARIABLES, NodeDef
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import reachable
 from dgl.utils.types import GraphDef
@@ -60,18 +60,17 @@ _CONTROL = "Assert ControlTrigger Merge NoOp Switch"
 
 COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _LISTS, _IMAGES, _CONTROL)).split())
 
-_LOOPS_AND_BRANCHES = frozenset(
-    "Case Enter Exit For If LoopCond NextIteration StatelessCase StatelessIf StatelessWhile While".split()
-)
 # TensorFlow 1's loops, and the arrays that they read and fill.
 _LOOPS = frozenset("Enter Exit LoopCond NextIteration".split())
 _LOOP_ARRAY = "TensorArray"
+_LOOPS_AND_BRANCHES = _LOOPS.union(
+    "Case For If StatelessCase StatelessIf StatelessWhile While".split()
+)
 _WEIGHTED = frozenset(
     "BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Conv2DBackpropInput Conv3D DepthwiseConv2dNative "
     "Einsum MatMul".split()
 )
 _FED = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
-_VARIABLES = frozenset(["AutoReloadVariable", "VarHandleOp", "Variable", "VariableV2"])
 _RANDOM = re.compile(
     "Random|Multinomial|^Stateful(Uniform|Standard|Truncated)|Bernoulli|Shuffle|^Rng"
 )
@@ -102,13 +101,12 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
         if node.op not in allowed and not (decided and is_random(node)) and node.name not in loops
     ]
     if refused:
-        # The operations that would initialize a variable may come before it in the graph.
-        first = next((node for node in refused if node.op in _VARIABLES), refused[0])
         # A random layer brings a variable of its state along, which is not what is wrong with it; but the
         # initial value of a variable may be random too.
-        drawn = (n for n in refused if is_random(n) and "/Initializer/" not in n.name)
-        first = next(drawn, first)
-        raise UserError(f"{path}: {_refusal(first)}")
+        drawn = [n for n in refused if is_random(n) and "/Initializer/" not in n.name]
+        # The operations that would initialize a variable may come before it in the graph.
+        variables = [node for node in refused if node.op in VARIABLES]
+        raise UserError(f"{path}: {_refusal((drawn + variables + refused)[0])}")
     claimed = 0
     for node in graph_def.node:
         _check_attributes(node, path)
@@ -135,10 +133,7 @@ def check_no_chance(graph_def: GraphDef, path: str) -> None:
 
 
 def _loops_before_weights(graph_def: GraphDef) -> FrozenSet[str]:
-    """Nodes of TensorFlow 1's loops, if all weights come after, as behind a map over encoded images.
-
-    No layer comes before them then, so that no gradient passes through them.
-    """
+    """Nodes of TensorFlow 1's loops if all weights come after, so that no gradient passes through them."""
     own = [n.name for n in graph_def.node if n.op in _LOOPS or n.op.startswith(_LOOP_ARRAY)]
     before = reachable(graph_def, own) if own else set()
     weighted = {node.name for node in graph_def.node if node.op in _WEIGHTED}
@@ -191,15 +186,14 @@ def layer_name(node: str) -> str:
 def _check_attributes(node: NodeDef, path: str) -> None:
     """Refuse attributes that are not printable ASCII, which crash old versions of TensorFlow."""
     for attribute in node.attr.values():
-        for text in [attribute.s] + list(attribute.list.s):
-            if any(byte < 32 or byte > 126 for byte in text):
-                raise UserError(
-                    f"{path}: {quote(node.name)} has an attribute that is not printable ASCII"
-                )
+        if not all(32 <= byte <= 126 for text in (attribute.s, *attribute.list.s) for byte in text):
+            raise UserError(
+                f"{path}: {quote(node.name)} has an attribute that is not printable ASCII"
+            )
 
 
 def _refusal(node: NodeDef) -> str:
-    if node.op in _VARIABLES:
+    if node.op in VARIABLES:
         return f"{quote(node.name)} is a variable without a value; expected a frozen graph or a SavedModel"
     if node.op in _LOOPS_AND_BRANCHES or node.op.startswith(_LOOP_ARRAY):
         return (
@@ -221,14 +215,12 @@ def _refusal(node: NodeDef) -> str:
 
 def _claimed_bytes(node: NodeDef, path: str) -> int:
     """Size of a constant's array by its shape, which may be far larger than the file."""
-    tensor = node.attr["value"].tensor
-    count = 1
-    for dimension in tensor.tensor_shape.dim:
-        if dimension.size < 0:
-            raise UserError(f"{path}: {quote(node.name)} has a negative size")
-        count *= dimension.size
     try:
-        size = tf.as_dtype(node.attr["dtype"].type).size or _STRING_BYTES
+        size = int(tf.as_dtype(node.attr["dtype"].type).size or _STRING_BYTES)
     except TypeError:
         raise UserError(f"{path}: {quote(node.name)} has an unknown type") from None
-    return int(count * size)
+    for dimension in node.attr["value"].tensor.tensor_shape.dim:
+        if dimension.size < 0:
+            raise UserError(f"{path}: {quote(node.name)} has a negative size")
+        size *= dimension.size
+    return size

@@ -34,7 +34,11 @@ _COPIES = frozenset(
     "SplitV Switch Merge".split()
 )
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
-_TO_LAST, _TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+# Transpositions between the two -> the layout before and after.
+_TURNS = {
+    (0, 2, 3, 1): (CHANNELS_FIRST, CHANNELS_LAST),
+    (0, 3, 1, 2): (CHANNELS_LAST, CHANNELS_FIRST),
+}
 # Operations whose result is laid out otherwise than their input, or that tell nothing of it.
 _BREAKS = frozenset("Reshape Transpose Squeeze ExpandDims MatMul Mean Sum Max Shape Const".split())
 _BIASES = ("BiasAdd", "Add", "AddV2")
@@ -113,10 +117,9 @@ def layers_of(logits: Any) -> Dict[str, Any]:
     has_weights = depths(ops, lambda op: op.type in _WEIGHTED and op in depth)
     offered = [op for op in ops if op in depth and _has_places(op)]
     preferred = {op for op in offered if _is_layer(op, depth) and not is_part(op)}
-    rest = [
-        op for op in offered if op not in preferred and op in has_weights and op.type not in _COPIES
-    ]
-    found = sorted(preferred, key=lambda op: -depth[op]) + sorted(rest, key=lambda op: -depth[op])
+    rest = {op for op in offered if op in has_weights and op.type not in _COPIES}
+    found = [op for op in offered if op in preferred or op in rest]
+    found.sort(key=lambda op: (op not in preferred, -depth[op]))
     return {op.name: _differentiable(op.outputs[0], depth) for op in found}
 
 
@@ -178,10 +181,10 @@ def layout_of(activation: Any, logits: Any) -> Optional[str]:
         found[key] = layout
         for op in [tensor.op, *readers.get(key, ())]:
             if op.type == "Transpose":
-                turned = _turned(op)
-                is_last = turned == CHANNELS_LAST
-                before = turned and (CHANNELS_FIRST if is_last else CHANNELS_LAST)
-                waiting.extend([(op.outputs[0], turned), (op.inputs[0], before)])
+                order = constant_value(op.inputs[1])
+                turn = () if order is None else tuple(order.ravel())
+                before, after = _TURNS.get(turn, (None, None))
+                waiting.extend([(op.outputs[0], after), (op.inputs[0], before)])
             elif op.type not in _BREAKS and _told_by(op, tensor) is None:
                 waiting.extend((other, layout) for other in [*op.inputs, *op.outputs])
     return found.get(_key(activation))
@@ -193,28 +196,20 @@ def _key(tensor: Tensor) -> Any:
 
 def _told_by(op: Operation, tensor: Tensor) -> Optional[str]:
     """The layout of one of an operation's inputs or outputs, if the operation itself tells it."""
-    is_result = tensor.op is op
     try:
         told = op.get_attr("data_format")
     except ValueError:
         told = None
     if told in (b"NHWC", b"NCHW"):
         place = 2 if op.type == "Conv2DBackpropInput" else 0
-        if is_result or tensor is op.inputs[place] or _key(tensor) == _key(op.inputs[place]):
+        if tensor.op is op or _key(tensor) == _key(op.inputs[place]):
             return CHANNELS_FIRST if told == b"NCHW" else CHANNELS_LAST
-    if op.type in ("Mean", "Max") and not is_result and _key(tensor) == _key(op.inputs[0]):
+    if op.type in ("Mean", "Max") and _key(tensor) == _key(op.inputs[0]):
         axes = constant_value(op.inputs[1])
         if axes is not None and tensor.shape.ndims == 4:
             places = sorted(int(axis) % 4 for axis in np.ravel(axes))
             return {(1, 2): CHANNELS_LAST, (2, 3): CHANNELS_FIRST}.get((places[0], places[-1]))
     return None
-
-
-def _turned(op: Operation) -> Optional[str]:
-    """The layout behind a transposition between the two, or ``None``."""
-    order = constant_value(op.inputs[1])
-    turns = {_TO_LAST: CHANNELS_LAST, _TO_FIRST: CHANNELS_FIRST}
-    return None if order is None else turns.get(tuple(order.ravel()))
 
 
 def pooled_layer(logits: Any) -> Optional[Tuple[Any, Any]]:
@@ -232,13 +227,10 @@ def pooled_layer(logits: Any) -> Optional[Tuple[Any, Any]]:
     """
     scores = _before_reshapes(logits)
     while scores.op.type in _BIASES:
-        first, second = scores.op.inputs[:2]
-        if is_fixed(second):
-            scores = _before_reshapes(first)
-        elif is_fixed(first):
-            scores = _before_reshapes(second)
-        else:
+        moving = [read for read in scores.op.inputs if not is_fixed(read)]
+        if len(moving) != 1:
             return None
+        scores = _before_reshapes(moving[0])
     op = scores.op
     if op.type not in ("MatMul", "BatchMatMulV2", "Conv2D") or not is_fixed(op.inputs[1]):
         return None
@@ -272,19 +264,17 @@ def _vector_size(tensor: Tensor) -> Optional[int]:
 def _weights(op: Operation) -> Optional[Tensor]:
     """The (C, classes) weights of a ``MatMul`` or a 1 x 1 ``Conv2D``, or ``None``."""
     weights = op.inputs[1]
-    if op.type == "Conv2D":
-        if weights.shape.as_list()[:2] != [1, 1] or op.get_attr("data_format") != b"NHWC":
-            return None
-        if op.inputs[0].shape.as_list()[1:3] != [1, 1]:
-            return None
-        with weights.graph.as_default(), tf.name_scope(None):
-            return tf.squeeze(weights, axis=[0, 1], name="dgl_head_weights")
-    if weights.shape.ndims != 2 or (op.type == "MatMul" and op.get_attr("transpose_a")):
-        return None
-    if not op.get_attr("transpose_b" if op.type == "MatMul" else "adj_y"):
-        return weights
     with weights.graph.as_default(), tf.name_scope(None):
-        return tf.transpose(weights, name="dgl_head_weights")
+        if op.type == "Conv2D":
+            sides = weights.shape.as_list()[:2] + op.inputs[0].shape.as_list()[1:3]
+            if sides != [1, 1, 1, 1] or op.get_attr("data_format") != b"NHWC":
+                return None
+            return tf.squeeze(weights, axis=[0, 1], name="dgl_head_weights")
+        if weights.shape.ndims != 2 or (op.type == "MatMul" and op.get_attr("transpose_a")):
+            return None
+        if op.get_attr("transpose_b" if op.type == "MatMul" else "adj_y"):
+            return tf.transpose(weights, name="dgl_head_weights")
+    return weights
 
 
 def _input_of_mean(op: Operation) -> Optional[Tensor]:
