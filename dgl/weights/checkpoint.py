@@ -5,6 +5,7 @@ The files of Keras, PyTorch and safetensors keep the names and the axis order th
 
 import os
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,21 +19,15 @@ from dgl.weights.formats.tensorflow import STATE_FILE, newest_in, open_tensorflo
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
-class Checkpoint:
-    """Variables of a checkpoint by name, read one at a time.
+class Checkpoint(NamedTuple):
+    """Variables of a checkpoint by name, read one at a time."""
 
-    Attributes:
-        path: what identifies it to a person: the prefix or the file.
-        shapes: ordered variable name (without ``:0``) -> tuple of int.
-        read: name -> its value, a NumPy array; raises :class:`UserError` where it cannot be read.
-        format: what kind of file it is, for people.
-    """
-
-    def __init__(self, path: str, shapes: Shapes, read: Read, format: str = ""):
-        self.path = path
-        self.shapes = shapes
-        self.read = read
-        self.format = format
+    path: str  # what identifies it to a person: the prefix or the file
+    shapes: Shapes  # ordered variable name (without ``:0``) -> tuple of int
+    read: (
+        Read  # name -> its value, a NumPy array; raises :class:`UserError` where it cannot be read
+    )
+    format: str = ""  # what kind of file it is, for people
 
 
 def is_checkpoint(path: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from dgl.weights.formats.npz import plain_name
 from dgl.weights.formats.registry import Opened, Refused, quoted, register_format
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -28,27 +29,19 @@ _KERAS_3 = ("layers", "_layer_checkpoint_dependencies")
 class _Reader:
     """An open file: no links, no external storage, nothing larger than what is stored."""
 
-    def __init__(self, path: str):
+    def __init__(self, file: Any):
         import h5py
 
         self._h5py: Any = h5py
-        self._path = path
-        self.room = os.path.getsize(path)
+        self.file = file
+        self.room = os.path.getsize(file.filename)
         self._longest: Optional[int] = None  # what `_longest_text` found, for every list of names
-        self.file = h5py.File(path, "r")
         # Filters built into HDF5 and h5py; others would be loaded from plugins.
         known = "DEFLATE SHUFFLE FLETCHER32 LZF".split()
         self._filters = {getattr(h5py.h5z, "FILTER_" + name) for name in known}
 
-    def __enter__(self) -> "_Reader":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.file.close()
-
     def has(self, group: Any, name: str) -> bool:
-        found: bool = group.id.links.exists(name.encode("utf-8"))
-        return found
+        return bool(group.id.links.exists(name.encode("utf-8")))
 
     def member(self, group: Any, path: str) -> Any:
         """The object ``path`` below ``group``, by hard links only."""
@@ -73,9 +66,8 @@ class _Reader:
             return self._texts(group, attribute)
         if attribute + "0" not in group.attrs:
             return None
-        parts = itertools.takewhile(
-            group.attrs.__contains__, (f"{attribute}{index}" for index in itertools.count())
-        )
+        numbered = (f"{attribute}{index}" for index in itertools.count())
+        parts = itertools.takewhile(group.attrs.__contains__, numbered)
         return [text for part in parts for text in self._texts(group, part)]
 
     def _texts(self, group: Any, attribute: str) -> List[str]:
@@ -96,7 +88,7 @@ class _Reader:
     def _longest_text(self) -> int:
         """Bytes that no text of variable length exceeds: the size of the largest collection."""
         if self._longest is None:
-            with open(self._path, "rb") as stream:
+            with open(self.file.filename, "rb") as stream:
                 content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             with content:
                 sizes = [int.from_bytes(s, "little") for s in _COLLECTION.findall(content)]
@@ -135,17 +127,12 @@ def _bytes(shape: Optional[Sequence[int]], item_size: int) -> int:
     return item_size
 
 
-def _leaf(stored: str) -> str:
-    name = stored.split("/")[-1]
-    return name[: -len(":0")] if name.endswith(":0") else name
-
-
 def _names(layer: str, stored: Sequence[str]) -> List[str]:
     """The variables of one layer, ``<layer>/<leaf>``.
 
     A layer that is itself made of layers may have a leaf twice; then the whole stored names are kept.
     """
-    names = [_leaf(name) for name in stored]
+    names = [plain_name(name.split("/")[-1]) for name in stored]
     if max(Counter(names).values(), default=0) > 1:
         parents = [name.split("/")[:-1] for name in stored]
         parents = [part[1:] if part[:1] == [layer] else part for part in parents]
@@ -162,12 +149,11 @@ def _weights(reader: _Reader) -> Iterator[Tuple[str, str]]:
         top = reader.group(top, "model_weights")
         layers = reader.texts(top, "layer_names")
     if layers is None:
-        keras3 = any(reader.has(reader.file, name) for name in _KERAS_3)
+        is_keras_3 = any(reader.has(reader.file, name) for name in _KERAS_3)
+        what = "a .weights.h5 file of Keras 3" if is_keras_3 else "no Keras weights"
         raise Refused(
-            "{}, expected the layout of Keras 2 with the attribute layer_names: write it with "
-            "save_weights('x.h5') of Keras 2 (tf-keras) or save('x.h5') of any Keras".format(
-                "a .weights.h5 file of Keras 3" if keras3 else "no Keras weights"
-            )
+            f"{what}, expected the layout of Keras 2 with the attribute layer_names: write it with "
+            "save_weights('x.h5') of Keras 2 (tf-keras) or save('x.h5') of any Keras"
         )
     for layer in layers:
         stored = reader.texts(reader.group(top, layer), "weight_names")
@@ -189,15 +175,16 @@ def open_keras(path: str) -> Opened:
     What leads out of the file is refused, and what claims more than is stored: an array may have as many
     bytes as the file, a compressed one 100 times what is stored of it and 1 MiB.
     """
-    shapes, places = [], {}
-    with _Reader(path) as reader:
-        for name, place in _weights(reader):
-            shapes.append((name, reader.dataset(place).shape))
-            places[name] = place
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        reader = _Reader(file)
+        places = list(_weights(reader))
+        shapes = [(name, reader.dataset(place).shape) for name, place in places]
 
     def read(name: str) -> np.ndarray:
-        with _Reader(path) as reader:
-            stored = reader.dataset(places[name])[()]
+        with h5py.File(path, "r") as file:
+            stored = _Reader(file).dataset(dict(places)[name])[()]
         return np.asarray(stored, stored.dtype.newbyteorder("="))
 
     return shapes, read

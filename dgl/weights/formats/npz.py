@@ -6,7 +6,7 @@ Source: NumPy's ``numpy.lib.format``, "A simple format for saving numpy arrays t
 import io
 import os
 import zipfile
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Mapping, Tuple
 
 import numpy as np
 
@@ -37,19 +37,15 @@ def _read_header(
     """Shape and type of an array, which must fill its member exactly."""
     with archive.open(member) as stream:
         head = io.BytesIO(stream.read(_LONGEST_HEADER))
-    if np.lib.format.read_magic(head) == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(head)
-    expected = dtype.itemsize
+    is_first = np.lib.format.read_magic(head) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if is_first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(head)
+    stored, expected = member.file_size - head.tell(), dtype.itemsize
     for size in shape:
         expected *= size
-    if not dtype.hasobject and (
-        any(size < 0 for size in shape) or head.tell() + expected != member.file_size
-    ):
+    if not dtype.hasobject and (min(shape, default=0) < 0 or stored != expected):
         raise ValueError(
-            f"{member.filename} has {member.file_size - head.tell()} bytes behind its header, expected "
-            f"{dtype} of shape {shape}"
+            f"{member.filename} has {stored} bytes behind its header, expected {dtype} of shape {shape}"
         )
     return tuple(shape), dtype
 
@@ -66,11 +62,9 @@ def open_npz(path: str) -> Opened:
     objects are refused, and arrays that claim more numbers than there are.
     """
     archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
-    shapes: List[Tuple[str, Tuple[int, ...]]] = []
-    members: Dict[str, zipfile.ZipInfo] = {}
-    room = os.path.getsize(path)
+    shapes, members = [], {}
     for member in archive.infolist():
-        _check_member(member, room)
+        _check_member(member, os.path.getsize(path))
         shape, dtype = _read_header(archive, member)
         stored = member.filename
         if dtype.hasobject:
@@ -89,6 +83,6 @@ def open_npz(path: str) -> Opened:
 def save_npz(path: str, variables: Mapping[str, np.ndarray]) -> None:
     """Write variables (name -> array) as a tensorpack ``.npz``, compressed, atomically."""
     buffer = io.BytesIO()
-    arrays: Dict[str, Any] = dict(variables)
+    arrays: Any = dict(variables)
     np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())

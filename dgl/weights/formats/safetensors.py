@@ -29,9 +29,8 @@ def _read_bfloat16(path: str, name: str) -> np.ndarray:
         entry = json.loads(stream.read(length).decode("utf-8"))[name]
         begin, end = entry["data_offsets"]
         stream.seek(begin, 1)
-        return widen_bfloat16(np.frombuffer(stream.read(end - begin), "<u2")).reshape(
-            entry["shape"]
-        )
+        values = widen_bfloat16(np.frombuffer(stream.read(end - begin), "<u2"))
+    return values.reshape(entry["shape"])
 
 
 @register_format("safetensors", (".safetensors",), is_safetensors)

@@ -1,7 +1,7 @@
 """TensorFlow's checkpoints, version 1 (one file) and 2 (an index and data files), by their prefix."""
 
+import glob
 import os
-import stat
 from typing import Mapping, Optional
 
 import numpy as np
@@ -18,18 +18,9 @@ _MOST_STATE = 1 << 20
 
 def _check_files(prefix: str) -> None:
     """Refuse a pipe or a device among a checkpoint's files: reading one would not end."""
-    folder, name = os.path.split(prefix)
-    parts = (name, name + ".index", name + ".data-")
-    try:
-        found = os.listdir(folder or os.curdir)
-    except OSError:
-        found = []  # its reader says what is the matter
-    for part in found:
-        path = os.path.join(folder, part)
-        if (part in parts or part.startswith(parts[2])) and os.path.exists(path):
-            mode = os.stat(path).st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise UserError(f"{path}: not a file; expected a part of a checkpoint")
+    for path in (prefix, prefix + ".index", *glob.glob(glob.escape(prefix) + ".data-*")):
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+            raise UserError(f"{path}: not a file; expected a part of a checkpoint")
 
 
 def open_tensorflow(prefix: str) -> Opened:
@@ -43,13 +34,13 @@ def open_tensorflow(prefix: str) -> Opened:
             f"not a readable TensorFlow checkpoint ({reason}); expected one, or a model: .keras, .h5, "
             ".onnx, .pb or a SavedModel's folder"
         ) from None
-    stored, kinds = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    stored = reader.get_variable_to_shape_map()
     names = {plain_name(name): name for name in sorted(stored)}
 
     def read(name: str) -> np.ndarray:
         value: np.ndarray = reader.get_tensor(names[name])
         # NumPy has no bfloat16 of its own.
-        return value.astype("float32") if kinds[names[name]].name == "bfloat16" else value
+        return value.astype("float32") if value.dtype.name == "bfloat16" else value
 
     return {name: stored[names[name]] for name in names}, read
 

@@ -57,24 +57,22 @@ def _of_zip(path: str) -> _Stored:
     if not pickles:
         raise Refused("a zip archive without data.pkl, expected PyTorch's")
     folder = pickles[0][: -len("data.pkl")]
+    data = folder + "data/"
     sizes = {}
     for member in archive.infolist():
         # PyTorch stores without compressing, so that nothing can be larger than its file.
         if member.compress_type != zipfile.ZIP_STORED or member.file_size > os.path.getsize(path):
-            raise Refused(
-                f"{quoted(member.filename)} is compressed, expected a PyTorch archive, which stores it "
-                "plainly"
-            )
-        if member.filename.startswith(folder + "data/"):
-            sizes[member.filename[len(folder + "data/") :]] = member.file_size
+            what = f"{quoted(member.filename)} is compressed"
+            raise Refused(f"{what}, expected a PyTorch archive, which stores it plainly")
+        if member.filename.startswith(data):
+            sizes[member.filename[len(data) :]] = member.file_size
     value, _ = read_pickle(io.BytesIO(archive.read(folder + "data.pkl")))
-    order = b"little"
-    if folder + "byteorder" in archive.namelist():
-        order = archive.read(folder + "byteorder").strip()
+    has_order = folder + "byteorder" in archive.namelist()
+    order = archive.read(folder + "byteorder").strip() if has_order else b"little"
 
     def read(key: str, begin: int, size: int) -> bytes:
         # All of it is read, so that its checksum is compared.
-        return archive.read(f"{folder}data/{key}")[begin : begin + size]
+        return archive.read(data + key)[begin : begin + size]
 
     return _Stored(value, sizes, read, {b"little": "<", b"big": ">"}[order])
 
@@ -116,12 +114,9 @@ def _item_size(storage: Storage) -> int:
 
 def _state_dict(value: Any) -> Dict[str, Tensor]:
     """The tensors by name in what a file holds."""
-    for key in _WRAPPERS:
-        if isinstance(value, dict) and isinstance(value.get(key), dict):
-            value = value[key]
-            break
-    items = value.items() if isinstance(value, dict) else ()
-    found = {name: item for name, item in items if isinstance(item, Tensor)}
+    holder = value if isinstance(value, dict) else {}
+    inner = (holder[key] for key in _WRAPPERS if isinstance(holder.get(key), dict))
+    found = {k: item for k, item in next(inner, holder).items() if isinstance(item, Tensor)}
     if not found:
         wrappers = " or ".join(_WRAPPERS)
         raise Refused(f"no tensors by name in it, expected a state dict, bare or under {wrappers}")
