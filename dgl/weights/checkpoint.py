@@ -13,7 +13,7 @@ from dgl.backbones.published import Shapes
 from dgl.errors import UserError
 from dgl.weights.foreign_model import model_kind
 from dgl.weights.formats import find_format
-from dgl.weights.formats.registry import Opener, Read, open_with
+from dgl.weights.formats.registry import Opener, Read, open_with, quoted
 from dgl.weights.formats.tensorflow import STATE_FILE, newest_in, open_tensorflow
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -28,6 +28,12 @@ class Checkpoint(NamedTuple):
         Read  # name -> its value, a NumPy array; raises :class:`UserError` where it cannot be read
     )
     format: str = ""  # what kind of file it is, for people
+
+    @property
+    def first_names(self) -> str:
+        """What it begins with, for a message; optimizer slots are left out."""
+        names = [name for name in self.shapes if not name.endswith("/Momentum")]
+        return ", ".join(map(quoted, names[:4])) or "nothing"
 
 
 def is_checkpoint(path: str) -> bool:

@@ -30,31 +30,27 @@ from dgl.weights.model_card import ModelCard, write_card
 from dgl.weights.restore import check_fit, network_variables
 from dgl.weights.sources import PRETRAINED_FOLDER, converted_name, published_files
 
-_NAMED = 4
-
 
 class Conversion(NamedTuple):
     """What was done."""
 
     out: str  # the file written
     published: PublishedFile  # what the input was taken for
-    # What was folded into the first layer, or `None` when it was left as it is
-    preprocessing: Optional[Preprocessing]
+    preprocessing: Optional[Preprocessing]  # folded into the first layer; `None`: left as it is
     written: int  # number of variables
     left_out: int  # number of the input's variables that the network does not use
     mode: str  # the backbone
 
 
 def _choose_mode(checkpoint: Checkpoint, modes: Sequence[str], mode: Optional[str]) -> str:
-    if mode is None and len(modes) == 1:
-        return modes[0]
     if mode is None:
+        if len(modes) == 1:
+            return modes[0]
         raise UserError(
             f"{checkpoint.path}: its layers fit no network exactly; name the one it is nearest to with "
             f"--mode: {', '.join(modes)}"
         )
-    get_backbone(mode)
-    if mode not in modes:
+    if get_backbone(mode).mode not in modes:
         found = " or ".join(modes)
         raise UserError(f"{checkpoint.path}: holds weights of {found}, not of --mode {mode}")
     return mode
@@ -71,22 +67,20 @@ def _choose_file(
             f"{checkpoint.path}: {PUBLISHERS[publisher]} is not known to publish {mode}"
         )
     wanted = published_as or os.path.basename(checkpoint.path)
-    for entry in found:
-        if entry.file_name == wanted:
-            return entry
-    if published_as:
+    named = next((entry for entry in found if entry.file_name == wanted), None)
+    if named is None and published_as:
         raise UserError(
             f"--published-as {published_as}: {PUBLISHERS[publisher]} of {mode} publishes {names}"
         )
     # A renamed file is taken for the one that DGL started from; what is printed names it.
-    return found[0]
+    return named or found[0]
 
 
 def _expected(backbone: Backbone, checkpoint: Checkpoint, names: PublishedNames) -> Shapes:
     """Variable name -> shape of what the file can give, at the width of its first layer."""
     # Networks to which DGL adds no layers keep the publisher's classification layer.
-    wanted = [backbone.stem, *([] if backbone.own_layers else [backbone.heads["imagenet"] + "/W"])]
-    pieces = names.pieces(checkpoint.shapes, wanted)
+    head = [] if backbone.own_layers else [backbone.heads["imagenet"] + "/W"]
+    pieces = names.pieces(checkpoint.shapes, [backbone.stem, *head])
     shapes = {
         name: piece.ours(checkpoint.shapes[piece.name])
         for name, piece in pieces.items()
@@ -111,15 +105,13 @@ def _check_out(out: str, path: str, force: bool) -> None:
 
 
 def _unknown(checkpoint: Checkpoint) -> UserError:
-    for backbone in BACKBONES.values():
-        if backbone.stem in checkpoint.shapes:
-            return UserError(
-                f"{checkpoint.path}: has this project's names already; give it to --load as it is"
-            )
-    first_names = ", ".join(list(checkpoint.shapes)[:_NAMED]) or "nothing"
+    if any(backbone.stem in checkpoint.shapes for backbone in BACKBONES.values()):
+        return UserError(
+            f"{checkpoint.path}: has this project's names already; give it to --load as it is"
+        )
     return UserError(
         f"{checkpoint.path}: not recognized as weights published by {', '.join(PUBLISHERS.values())} "
-        f"(docs/weights.md lists them); it begins with {first_names}"
+        f"(docs/weights.md lists them); it begins with {checkpoint.first_names}"
     )
 
 
@@ -223,10 +215,10 @@ def convert(
     stored = {piece.name: piece.theirs(expected[name]) for name, piece in pieces.items()}
     check_fit(stored, checkpoint, mode)
     names.check(checkpoint)
-    variables = {}
-    for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
-        value = piece.array(read_weights(checkpoint, piece.name))
-        variables[name] = np.ascontiguousarray(value)
+    variables = {
+        name: np.ascontiguousarray(piece.array(read_weights(checkpoint, piece.name)))
+        for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None)
+    }
     preprocessing = None
     if not keep_first_layer:
         preprocessing = file.preprocessing.in_order(channels or file.preprocessing.order)
@@ -237,9 +229,8 @@ def convert(
     if len(backbone.strides) > 1:
         card = ModelCard(mode, backbone.image_size, strides=strides)
         write_card(os.path.splitext(out)[0] + ".json", card)
-    return Conversion(
-        out, file, preprocessing, len(variables), len(checkpoint.shapes) - len(variables), mode
-    )
+    left_out = len(checkpoint.shapes) - len(variables)
+    return Conversion(out, file, preprocessing, len(variables), left_out, mode)
 
 
 if __name__ == "__main__":  # how `dgl convert` was called before there was `dgl`

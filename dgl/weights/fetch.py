@@ -16,14 +16,14 @@ import tarfile
 import tempfile
 import zipfile
 from functools import partial
-from typing import IO, Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import IO, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from tqdm import tqdm
 
 from dgl.backbones.published import PUBLISHERS
 from dgl.errors import UserError, first_line
 from dgl.utils.files import cache_folder, read_bounded, write_atomically
-from dgl.weights.checkpoint import open_checkpoint, read_weights
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.convert import convert
 from dgl.weights.formats.npz import save_npz
 from dgl.weights.identify import recognize
@@ -104,14 +104,11 @@ def fetch(name: str, brought: Optional[str] = None, keep_first_layer: bool = Fal
     elif is_ready(source, record, keep_first_layer):
         sha256 = str(record.made[os.path.basename(source.out)]["sha256"])
         return Fetched(source, source.out, sha256, "fetched before", False)
-    path = brought
-    if path is None:
-        path = source.download_path
-        if not os.path.isfile(path):
-            by_hand = f"bring it by hand: dgl fetch {name} --from FILE"
-            download(source.file.url, path, by_hand)
-    elif not os.path.isfile(path):
-        raise UserError(f"--from {path}: no such file; expected {source.file.url}")
+    path = source.download_path if brought is None else brought
+    if not os.path.isfile(path):
+        if brought is not None:
+            raise UserError(f"--from {path}: no such file; expected {source.file.url}")
+        download(source.file.url, path, f"bring it by hand: dgl fetch {name} --from FILE")
     try:
         is_whole = brought is None or _is_whole(brought, source)
         sha256, checked = _check(path, source, record, is_whole)
@@ -186,10 +183,9 @@ def _receive(url: str, stream: IO[bytes], tag_path: str) -> Tuple[Optional[str],
         known = read_bounded(tag_path, 1 << 12, "a version of a file")
         if known:
             headers["If-Range"] = known.decode("latin-1")
+    address = direct_address(url)
     try:
-        with requests.get(
-            direct_address(url), headers=headers, stream=True, timeout=TIMEOUT
-        ) as answer:
+        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT) as answer:
             fault = _fault_of(answer, start)
             if fault is not None:
                 # Whatever is there, it is no part of what the server has now.
@@ -242,13 +238,9 @@ def _fault_of(answer: Any, start: int) -> Optional[str]:
 
 def _named_like(source: Source, brought: str) -> Source:
     """The source of the same network whose published file has the name of the one that was brought."""
-    if source.is_released:
-        return source
-    for other in sources():
-        if other.backbone is source.backbone and os.path.basename(brought) in (
-            other.file.file_name,
-            other.file.url.rsplit("/", 1)[1],
-        ):
+    for other in () if source.is_released else sources():
+        names = (other.file.file_name, other.file.url.rsplit("/", 1)[1])
+        if other.backbone is source.backbone and os.path.basename(brought) in names:
             return other
     return source
 
@@ -299,7 +291,7 @@ def _make(path: str, source: Source, keep_first_layer: bool) -> None:
     with _unpacked(path) as inner:
         checkpoint = open_checkpoint(inner)
         if source.is_released:
-            _make_released(inner, source)
+            _make_released(checkpoint, source)
             return
         found = recognize(checkpoint.shapes)
         if found is not None and found.publisher != source.file.publisher:
@@ -317,11 +309,11 @@ def _make(path: str, source: Source, keep_first_layer: bool) -> None:
         )
 
 
-def _make_released(path: str, source: Source) -> None:
+def _make_released(checkpoint: Checkpoint, source: Source) -> None:
     """Write the variables of the network, without the optimizer's."""
-    checkpoint, backbone = open_checkpoint(path), source.backbone
+    backbone = source.backbone
     if not backbone.matches(checkpoint.shapes):
-        raise UserError(f"{path}: expected a checkpoint of {backbone.mode}")
+        raise UserError(f"{checkpoint.path}: expected a checkpoint of {backbone.mode}")
     wanted = network_variables(backbone, options_from(backbone, checkpoint))
     check_fit(wanted, checkpoint, backbone.mode)
     save_npz(source.out, {name: read_weights(checkpoint, name) for name in wanted})
@@ -348,17 +340,16 @@ def _unpacked(path: str) -> Iterator[str]:
 
 def _members(path: str, stack: contextlib.ExitStack) -> Dict[str, Callable[[], Any]]:
     """The weight files in an archive: name -> function that opens it."""
-    found: Dict[str, Tuple[int, Callable[[], Any]]] = {}
+    found: List[Tuple[str, int, Callable[[], Any]]] = []
     if zipfile.is_zipfile(path):
         archive = stack.enter_context(zipfile.ZipFile(path))
         for entry in archive.infolist():
-            found[entry.filename] = (entry.file_size, partial(archive.open, entry))
+            found.append((entry.filename, entry.file_size, partial(archive.open, entry)))
     elif _is_tar(path):
         tar = stack.enter_context(tarfile.open(path))  # noqa: SIM115
-        for member in tar.getmembers():
-            if member.isfile():
-                found[member.name] = (member.size, partial(tar.extractfile, member))
-    found = {name: entry for name, entry in found.items() if _WEIGHTS_IN_ARCHIVE.search(name)}
-    if sum(size for size, _ in found.values()) > _MOST_UNPACKED:
+        for member in filter(tarfile.TarInfo.isfile, tar.getmembers()):
+            found.append((member.name, member.size, partial(tar.extractfile, member)))
+    weights = [entry for entry in found if _WEIGHTS_IN_ARCHIVE.search(entry[0])]
+    if sum(size for _, size, _ in weights) > _MOST_UNPACKED:
         raise ValueError(f"more than {_MOST_UNPACKED >> 30} GB")
-    return {os.path.basename(name): open_member for name, (_, open_member) in found.items()}
+    return {os.path.basename(name): open_member for name, _, open_member in weights}

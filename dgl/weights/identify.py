@@ -5,40 +5,35 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE, get_backbone
-from dgl.backbones.published import EXACT, PUBLISHERS, TENSORPACK, PublishedNames, Shapes
+from dgl.backbones.published import EXACT, NEAR, PUBLISHERS, TENSORPACK, PublishedNames, Shapes
 from dgl.backbones.registry import Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
 from dgl.weights.foreign_model import EXPORT, MODE, model_kind
-from dgl.weights.formats.registry import quoted
 from dgl.weights.model_card import read_card
 
 # Weights of other networks have no graph that could be run.
 _OF_PYTORCH = f"; for another network give its graph, an ONNX file: {EXPORT}"
 _OF_KERAS = "; for another network give the whole model: model.save('model.keras')"
-_NAMED = 4
 
 
 class Recognized(NamedTuple):
     """Who published a checkpoint."""
 
     publisher: str  # a key of PUBLISHERS
-    # The backbones that its names fit, at least one; several for a file whose depth is unclear
-    modes: Tuple[str, ...]
+    modes: Tuple[
+        str, ...
+    ]  # backbones that its names fit; several for a file whose depth is unclear
 
 
 def recognize(shapes: Shapes) -> Optional[Recognized]:
     """Recognize published weights by the names of a checkpoint's variables."""
-    exact: Dict[str, List[str]] = {}
-    near: Dict[str, List[str]] = {}
+    found: Dict[Tuple[str, Optional[str]], List[str]] = {}
     for backbone in BACKBONES.values():
         for names in backbone.published_names:
-            fit = names.fits(shapes)
-            if fit is not None:
-                found = exact if fit == EXACT else near
-                found.setdefault(names.publisher, []).append(backbone.mode)
+            found.setdefault((names.publisher, names.fits(shapes)), []).append(backbone.mode)
     for publisher in PUBLISHERS:
-        modes = exact.get(publisher) or near.get(publisher)
+        modes = found.get((publisher, EXACT)) or found.get((publisher, NEAR))
         if modes:
             return Recognized(publisher, tuple(modes))
     return None
@@ -158,8 +153,10 @@ def _what_instead(checkpoint: Checkpoint) -> str:
     if near:
         modes = ", ".join(one.mode for one in near)
         return f"has {near[0].stem} but not the blocks of {modes}"
-    names = ", ".join(map(quoted, list(checkpoint.shapes)[:_NAMED])) or "nothing"
-    message = f"holds no backbone of this project ({', '.join(BACKBONES)}); it begins with {names}"
+    message = (
+        f"holds no backbone of this project ({', '.join(BACKBONES)}); it begins with "
+        f"{checkpoint.first_names}"
+    )
     if any(name.endswith(".weight") for name in checkpoint.shapes):
         return message + _OF_PYTORCH
     return message + (_OF_KERAS if checkpoint.path.lower().endswith((".h5", ".hdf5")) else "")

@@ -80,12 +80,6 @@ def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:
     return f"; `dgl convert {checkpoint.path}` makes a file for --load of it"
 
 
-def _first_names(checkpoint: Checkpoint) -> str:
-    """What a checkpoint begins with, optimizer slots left out."""
-    names = [name for name in checkpoint.shapes if not name.endswith("/Momentum")]
-    return ", ".join(names[:_NAMED]) or "nothing"
-
-
 def choose_head(
     backbone: Backbone, checkpoint: Checkpoint, data_set: Optional[str] = None
 ) -> Tuple[str, int]:
@@ -101,7 +95,7 @@ def choose_head(
         wanted = backbone.head_pattern.replace("[^/]*", "*").replace("[^/]+", "*").strip("()")
         raise UserError(
             f"{checkpoint.path}: holds no classification layer of {backbone.mode} (a variable like "
-            f"{wanted}); it begins with {_first_names(checkpoint)}"
+            f"{wanted}); it begins with {checkpoint.first_names}"
         )
     if data_set in PUBLISHED_CLASSES:  # by which Inception's heads are named, whatever their width
         head = backbone.head_name(data_set, PUBLISHED_CLASSES[data_set])
@@ -133,7 +127,7 @@ def options_from(
     if backbone.stem not in checkpoint.shapes:
         raise UserError(
             f"{checkpoint.path}: not a checkpoint of --mode {backbone.mode}: it lacks {backbone.stem}; it "
-            f"begins with {_first_names(checkpoint)}{conversion_hint(backbone, checkpoint)}"
+            f"begins with {checkpoint.first_names}{conversion_hint(backbone, checkpoint)}"
         )
     head, classes = choose_head(backbone, checkpoint, data_set)
     if width is None:

@@ -22,7 +22,7 @@ PRETRAINED_FOLDER = "pretrain_model"
 
 def published_files(mode: str, publisher: Optional[str] = None) -> Tuple[PublishedFile, ...]:
     """The published files for a backbone, of one publisher or of all."""
-    files = BACKBONES[mode].published_files if mode in BACKBONES else ()
+    files = BACKBONES[mode].published_files
     return tuple(file for file in files if publisher in (None, file.publisher))
 
 
@@ -38,21 +38,20 @@ def converted_name(file_name: str) -> str:
 
 def how_to_get(mode: str, file_name: str, folder: str) -> str:
     """One line on how to get ``file_name``: the command, or what to fetch by hand and where to put it."""
-    files = published_files(mode)
-    released = BACKBONES[mode].released
-    direct = next((file for file in files if file.file_name == file_name), None)
+    files, released = published_files(mode), BACKBONES[mode].released
     command = f"run `dgl fetch {next(iter(short_names(mode, file_name)), file_name)}`"
     if released is not None and released.file_name == file_name:
         return f"{command} ({released.publisher}: {released.url})"
+    direct = next((file for file in files if file.file_name == file_name), None)
     if direct is None:
         return f"nobody is known to publish {file_name}; put your own in {folder}"
     text = (
         f"{command}, or put {file_name} (ImageNet weights of {PUBLISHERS[direct.publisher]}: "
         f"{direct.url}) in {folder}"
     )
-    other = next((file for file in files if file.publisher != direct.publisher), None)
-    if other is not None:
-        text += f", or convert {other.file_name} ({other.url}) with `dgl convert FILE`"
+    for other in files:
+        if other.publisher != direct.publisher:
+            return f"{text}, or convert {other.file_name} ({other.url}) with `dgl convert FILE`"
     return text
 
 
@@ -71,10 +70,9 @@ class Source(NamedTuple):
     @property
     def out(self) -> str:
         """The file that ``--load`` finds; one a network, and one for its released checkpoint."""
-        name = self.file.file_name
-        if not self.is_released:
-            name = next(iter(self.backbone.pretrained.values()))
-        return os.path.join(cache_folder(), PRETRAINED_FOLDER, converted_name(name))
+        own = next(iter(self.backbone.pretrained.values()))
+        name = converted_name(self.file.file_name if self.is_released else own)
+        return os.path.join(cache_folder(), PRETRAINED_FOLDER, name)
 
     @property
     def load(self) -> str:
@@ -101,11 +99,8 @@ def sources() -> List[Source]:
     for backbone in BACKBONES.values():
         if backbone.package is not None:
             continue
-        files = list(published_files(backbone.mode))
-        if backbone.released is not None:
-            files.append(backbone.released)
-        for file in files:
-            if file.url.startswith(("http://", "https://")):
+        for file in (*backbone.published_files, backbone.released):
+            if file is not None and file.url.startswith(("http://", "https://")):
                 names = short_names(backbone.mode, file.file_name)
                 names += () if file is backbone.released else (file.file_name,)
                 found.append(Source(tuple(dict.fromkeys(names)), backbone, file))
@@ -133,12 +128,9 @@ def find_source(name: str) -> Source:
     )
 
 
-_DRIVE_PAGE = re.compile(r"https://drive\.google\.com/file/d/([\w-]+)/view")
-
-
 def direct_address(url: str) -> str:
     """Where to download what is published at ``url``: pages of Google Drive have another address for it."""
-    page = _DRIVE_PAGE.match(url)
+    page = re.match(r"https://drive\.google\.com/file/d/([\w-]+)/view", url)
     if page is None:
         return url
     return f"https://drive.usercontent.google.com/download?id={page.group(1)}&export=download&confirm=t"
