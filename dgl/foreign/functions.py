@@ -100,7 +100,6 @@ class _Inliner:
             self._add(node, 0)
 
     def run(self) -> Tuple[GraphDef, Dict[Output, Output]]:
-        kept: List[NodeDef] = []
         undecided: List[Tuple[NodeDef, int]] = []
         while self._calls or undecided:
             while self._calls:
@@ -111,18 +110,14 @@ class _Inliner:
                 else:
                     self._inline(node, function, level)
             # The condition of a branch may become a constant once other calls are inlined.
-            decided = [pair for pair in undecided if self._function_of(pair[0])]
-            if decided:
-                undecided = [pair for pair in undecided if pair not in decided]
-                self._calls = decided
-            elif undecided:
+            self._calls = [pair for pair in undecided if self._function_of(pair[0])]
+            undecided = [pair for pair in undecided if pair not in self._calls]
+            if undecided and not self._calls:
                 node, level = undecided.pop(0)
                 if node.op not in _LOOPS:
                     self._select(node, level)
                 elif not self._unroll(node, level):
-                    kept.append(node)
-        for node in kept:
-            self._nodes[node.name] = node
+                    self._nodes[node.name] = node  # stays as it is
         return self._flat(), {output: self._follow(output) for output in self._replaced}
 
     def _flat(self) -> GraphDef:
@@ -239,11 +234,7 @@ class _Inliner:
         return name
 
     def _follow(self, output: Output) -> Output:
-        """The output that finally replaces another one.
-
-        Raises:
-            ValueError: it is replaced by itself.
-        """
+        """The output that finally replaces another one; :class:`ValueError` if that is itself."""
         passed = set()
         while output in self._replaced:
             if output in passed:
@@ -311,9 +302,9 @@ class _Inliner:
         return int(tf.make_ndarray(value))
 
     def _inline(self, call: NodeDef, function: FunctionDef, level: int, part: str = "") -> str:
-        """Add a function's nodes; its results replace the outputs of a node whose name is returned.
+        """Add a function's nodes, with its results for those of a call, or of what stands for a part of it.
 
-        That is the call, or for ``part`` of a loop or branch a name below its own.
+        Returns the name of either.
         """
         result_node = unused_name(f"{call.name}/{part}", self._names) if part else str(call.name)
         name = quote(function.signature.name)

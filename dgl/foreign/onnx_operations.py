@@ -43,10 +43,6 @@ def _divide(x: Any, y: Any) -> Any:
     return first // second if first.dtype.is_integer else first / second
 
 
-def _elu(x: Any, alpha: float = 1.0) -> Any:
-    return tf.nn.relu(x) + alpha * (tf.exp(tf.minimum(x, 0.0)) - 1.0)
-
-
 def _gelu(x: Any, approximate: str = "none") -> Any:
     if approximate == "tanh":
         return 0.5 * x * (1.0 + tf.tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
@@ -245,10 +241,6 @@ def _expand(x: Any, shape: Any) -> Any:
     return tf.broadcast_to(x, shape)
 
 
-def _shape(x: Any, *, start: int = 0, end: Optional[int] = None) -> Any:
-    return tf.shape(tf.convert_to_tensor(x), out_type=tf.int64)[start:end]
-
-
 def _constant_of_shape(shape: Any, *, value: Any = None) -> Any:
     filled = np.float32(0) if value is None else value.ravel()[0]
     return tf.fill(tf.cast(shape, tf.int32), filled)
@@ -308,7 +300,7 @@ OPERATIONS: Dict[str, Callable[..., Any]] = {
     "AveragePool": partial(_pool, tf.nn.avg_pool), "BatchNormalization": _batch_norm, "Cast": _cast,
     "Ceil": tf.ceil, "Clip": _clip, "ConstantOfShape": _constant_of_shape, "Conv": _convolution,
     "ConvTranspose": _turned_convolution, "Cos": tf.cos, "Div": _divide,
-    "Dropout": lambda x, *_: tf.identity(x), "Elu": _elu, "Equal": tf.equal, "Erf": tf.erf,
+    "Dropout": lambda x, *_: tf.identity(x), "Equal": tf.equal, "Erf": tf.erf,
     "Exp": tf.exp, "Expand": _expand, "Flatten": _flatten, "Floor": tf.floor, "Gather": _gather,
     "Gelu": _gelu, "Gemm": _dense, "Greater": tf.greater, "Identity": tf.identity,
     "InstanceNormalization": _instance_norm, "LayerNormalization": _layer_norm, "Less": tf.less,
@@ -318,13 +310,14 @@ OPERATIONS: Dict[str, Callable[..., Any]] = {
     "Reciprocal": tf.reciprocal, "ReduceMax": partial(_reduced, tf.reduce_max),
     "ReduceMean": partial(_reduced, tf.reduce_mean), "ReduceMin": partial(_reduced, tf.reduce_min),
     "ReduceProd": partial(_reduced, tf.reduce_prod), "ReduceSum": partial(_reduced, tf.reduce_sum),
-    "Relu": tf.nn.relu, "Reshape": _reshape, "Resize": _resize, "Selu": tf.nn.selu, "Shape": _shape,
+    "Relu": tf.nn.relu, "Reshape": _reshape, "Resize": _resize, "Selu": tf.nn.selu,
     "Sigmoid": tf.sigmoid, "Sign": tf.sign, "Sin": tf.sin, "Size": tf.size, "Slice": _slice,
     "Softmax": tf.nn.softmax, "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign,
     "Split": _split, "Sqrt": tf.sqrt, "Sub": tf.subtract, "Tanh": tf.tanh, "Tile": tf.tile,
     "Transpose": tf.transpose, "Unsqueeze": _unsqueeze, "Upsample": _resize, "Where": tf.where_v2,
     "CastLike": lambda x, other: tf.cast(x, tf.convert_to_tensor(other).dtype),
     "Concat": lambda *values, axis: tf.concat(values, axis),
+    "Elu": lambda x, alpha=1.0: tf.nn.relu(x) + alpha * (tf.exp(tf.minimum(x, 0.0)) - 1.0),
     "Einsum": lambda *values, equation: tf.einsum(equation.replace(" ", ""), *values),
     "GlobalAveragePool": lambda x: tf.reduce_mean(x, [2, 3], keepdims=True),
     "GlobalMaxPool": lambda x: tf.reduce_max(x, [2, 3], keepdims=True),
@@ -338,6 +331,7 @@ OPERATIONS: Dict[str, Callable[..., Any]] = {
     "Pow": lambda x, power: tf.pow(x, tf.cast(power, x.dtype)),
     "PRelu": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
     "ReduceL2": partial(_reduced, lambda x, *axes, **kept: tf.sqrt(tf.reduce_sum(x * x, *axes, **kept))),
+    "Shape": lambda x, start=0, end=None: tf.shape(x, out_type=tf.int64)[start:end],
     "Squeeze": lambda x, axes=None: tf.squeeze(x, _numbers(axes, "axes")),
     "Sum": lambda *values: tf.add_n(list(values)),
 }  # fmt: skip

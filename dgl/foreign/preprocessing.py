@@ -8,10 +8,7 @@ too.
 
 import numpy as np
 
-from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
-
-# Mean of ImageNet in 0..255, as published in Caffe's model zoo.
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+from dgl.backbones.published import CAFFE, IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 
 
 def plain(images: np.ndarray) -> np.ndarray:
@@ -47,7 +44,7 @@ def standardized(images: np.ndarray) -> np.ndarray:
 
 def caffe(images: np.ndarray) -> np.ndarray:
     """BGR in 0..255 minus ImageNet's mean."""
-    return bgr(images) - np.asarray(CAFFE_MEAN_BGR, np.float32)
+    return bgr(images) - np.asarray(CAFFE.mean, np.float32)
 
 
 PREPROCESSINGS = {

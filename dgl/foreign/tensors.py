@@ -279,18 +279,12 @@ def _weights(op: Operation) -> Optional[Tensor]:
 
 def _input_of_mean(op: Operation) -> Optional[Tensor]:
     """The (N, H, W, C) tensor that ``op`` averages over H and W, or ``None``."""
-    if op.type == "Mean":
+    if op.type == "Mean" and op.inputs[0].shape.ndims == 4:
         axes = constant_value(op.inputs[1])
-        if axes is None or op.inputs[0].shape.ndims != 4:
-            return None
-        if sorted(int(axis) % 4 for axis in axes.ravel()) != [1, 2]:
-            return None
+        if axes is not None and sorted(int(axis) % 4 for axis in axes.ravel()) == [1, 2]:
+            return without_identities(op.inputs[0])
     elif op.type == "AvgPool":
-        sizes = op.inputs[0].shape.as_list()[1:3]
-        if op.get_attr("data_format") != b"NHWC" or op.get_attr("padding") != b"VALID":
-            return None
-        if None in sizes or list(op.get_attr("ksize")) != [1, *sizes, 1]:
-            return None
-    else:
-        return None
-    return without_identities(op.inputs[0])
+        told = [op.get_attr(name) for name in ("data_format", "padding", "ksize")]
+        if told == [b"NHWC", b"VALID", [1, *op.inputs[0].shape.as_list()[1:3], 1]]:
+            return without_identities(op.inputs[0])
+    return None

@@ -12,31 +12,25 @@ _EXTENSIONS = {".keras": KERAS, ".pb": FROZEN, ".pbtxt": FROZEN, ".onnx": ONNX}
 _HDF5 = (".h5", ".hdf5")
 # What has a graph but no gradients, or another framework's; and how to get one of the kinds above.
 EXPORT = "torch.onnx.export(model.eval(), (images,), 'model.onnx')"
-_TFLITE = "LiteRT's files have no gradients; load the Keras model or SavedModel that it was made of"
-_CORE_ML = "Core ML's files are not read; load the model that it was made of"
-_ENGINE = "TensorRT's engines are not read; load the ONNX file that it was made of"
-_TORCH = EXPORT + " makes a file for --load of the module"
-_ONNX = "files of this framework are not read; load an ONNX file of the network"
 _OTHERS = {
-    **dict.fromkeys((".tflite", ".lite", ".tfl"), _TFLITE),
-    **dict.fromkeys((".mlmodel", ".mlpackage", ".mlmodelc"), _CORE_ML),
-    **dict.fromkeys((".engine", ".plan", ".trt"), _ENGINE),
-    **dict.fromkeys((".torchscript", ".pt2", ".ptl", ".mar"), _TORCH),
-    **dict.fromkeys(
-        (".pdmodel", ".pdparams", ".params", ".caffemodel", ".prototxt", ".ort"), _ONNX
-    ),
-    **dict.fromkeys((".xml", ".pkl", ".pickle", ".joblib", ".gguf", ".msgpack"), _ONNX),
-    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "an archive; unpack it first"),
-    ".meta": "a graph of TensorFlow 1 is loaded as a SavedModel: tf.saved_model.simple_save writes one",
-}
+    "LiteRT's files have no gradients; load the Keras model or SavedModel that it was made of":
+        ".tflite .lite .tfl",
+    "Core ML's files are not read; load the model that it was made of":
+        ".mlmodel .mlpackage .mlmodelc",
+    "TensorRT's engines are not read; load the ONNX file that it was made of": ".engine .plan .trt",
+    EXPORT + " makes a file for --load of the module": ".torchscript .pt2 .ptl .mar",
+    "files of this framework are not read; load an ONNX file of the network":
+        ".pdmodel .pdparams .params .caffemodel .prototxt .ort .xml .pkl .pickle .joblib .gguf .msgpack",
+    "an archive; unpack it first": ".zip .tar .gz .tgz .7z",
+    "a graph of TensorFlow 1 is loaded as a SavedModel: tf.saved_model.simple_save writes one": ".meta",
+}  # fmt: skip
 
 
 class ForeignModel(NamedTuple):
     """How to read a classifier that others built; values that can be pickled."""
 
     preprocess: Optional[str] = None  # name in dgl.foreign.preprocessing.PREPROCESSINGS
-    # Name of the output with the scores, where there are several; else `None`
-    output: Optional[str] = None
+    output: Optional[str] = None  # name of the output with the scores, where there are several
     feeds: Tuple[Tuple[str, Any], ...] = ()  # name of a further input -> its value
     class_names: Tuple[str, ...] = ()  # one name per class, or empty
 
@@ -53,13 +47,12 @@ def model_kind(load: Optional[str]) -> Optional[str]:
     if load is None:
         return None
     extension = os.path.splitext(load.rstrip("/\\"))[1].lower()
-    if extension in _OTHERS and os.path.exists(load):
-        raise UserError(f"{load}: {_OTHERS[extension]}")
+    for reason, extensions in _OTHERS.items():
+        if extension in extensions.split() and os.path.exists(load):
+            raise UserError(f"{load}: {reason}")
     if os.path.isdir(load):
-        is_model = any(
-            os.path.isfile(os.path.join(load, "saved_model" + end)) for end in (".pb", ".pbtxt")
-        )
-        return SAVED_MODEL if is_model else None
+        names = (os.path.join(load, "saved_model" + end) for end in (".pb", ".pbtxt"))
+        return SAVED_MODEL if any(map(os.path.isfile, names)) else None
     if os.path.basename(load) == "saved_model.pb":
         return SAVED_MODEL
     if extension in _HDF5:
