@@ -173,23 +173,19 @@ def _from_keras(path: str) -> Any:
 def _refuse_code(path: str) -> None:
     """Refuse a model with Python in it, which loading would run."""
     try:
-        config = _config_of(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive, archive.open("config.json") as stream:
+                config = stream.read(_MOST_CONFIG_BYTES)
+        else:
+            import h5py
+
+            with h5py.File(path, "r") as stored:
+                config = stored.attrs["model_config"]
+        text = config.decode("utf-8", "replace") if isinstance(config, bytes) else str(config)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged or no Keras model ({reason_of(error)})") from None
-    if re.search(r'"class_name"\s*:\s*"(Lambda|__lambda__)"', config):
+    if re.search(r'"class_name"\s*:\s*"(Lambda|__lambda__)"', text):
         raise UserError(
             f"{path}: has a Lambda layer, whose Python is not run; load the model where you trust it "
             "and save it by model.export('folder')"
         )
-
-
-def _config_of(path: str) -> str:
-    """The description of a model's layers, as JSON."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive, archive.open("config.json") as stream:
-            return stream.read(_MOST_CONFIG_BYTES).decode("utf-8", "replace")
-    import h5py
-
-    with h5py.File(path, "r") as stored:
-        config = stored.attrs["model_config"]
-    return config.decode("utf-8", "replace") if isinstance(config, bytes) else str(config)
