@@ -111,7 +111,7 @@ def find_resume_point(
     rows = [row for row in read_rows(folder) if row[_STEP] <= step]
     epoch, left = locate_step(step, rows, recipe.steps, is_complete)
     if epoch <= recipe.epochs:
-        wanted = network_variables(get_backbone(recipe.mode), recipe.options, recipe.image_size)
+        wanted = network_variables(get_backbone(recipe.mode), recipe.options)
         missing, mismatched = disagreements(wanted, checkpoint)
         if missing or mismatched:
             raise UserError(

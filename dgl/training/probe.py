@@ -75,7 +75,7 @@ class Probe:
     gpus: int = 0
 
     def __post_init__(self) -> None:
-        shapes = network_variables(self.backbone, self.options, self.image_size)
+        shapes = network_variables(self.backbone, self.options)
         self.head = {name: shape for name, shape in shapes.items() if self.options.head in name}
         self.below = {name: shape for name, shape in shapes.items() if name not in self.head}
 

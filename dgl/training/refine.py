@@ -209,7 +209,7 @@ def refine(
     dataset = fit_labels(dataset, names)
     graph = FrozenTeacher(backbone, checkpoint, options, image_size, method, layer, gpu)
     seeds = SEEDS_OF.get(method, SEEDS)
-    variables = network_variables(backbone, options, image_size)
+    variables = network_variables(backbone, options)
     weights = {name: read_weights(checkpoint, name) for name in variables}
     folder = out + ".partial"
     try:

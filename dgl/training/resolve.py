@@ -79,9 +79,7 @@ def run(args: Namespace, mode: str) -> int:
     frozen = check_freeze(recipe, start, len(training), len(validation)) if recipe.freeze else ()
     attention = attention_images(args, recipe, boxed)
     if args.print_recipe:
-        trained = network_variables(
-            get_backbone(mode), recipe.options, recipe.image_size, trained=True
-        )
+        trained = network_variables(get_backbone(mode), recipe.options, trained=True)
         variables = {name: shape for name, shape in trained.items() if name not in frozen}
         images = f"{len(training)} training and {len(validation)} validation images"
         source, watched = str(start or "random values"), str(attention or "nothing")
@@ -208,7 +206,7 @@ def pick_head(backbone: Backbone, shapes: Shapes, data_set: Optional[str], class
 
 
 def select_weights(
-    backbone: Backbone, checkpoint: Checkpoint, options: BuildOptions, image_size: int
+    backbone: Backbone, checkpoint: Checkpoint, options: BuildOptions
 ) -> InitialWeights:
     """Select the variables that a checkpoint gives to a network.
 
@@ -218,7 +216,7 @@ def select_weights(
     Raises:
         UserError: nothing fits, or a variable below the head has another shape.
     """
-    wanted = network_variables(backbone, options, image_size)
+    wanted = network_variables(backbone, options)
     shapes = checkpoint.shapes
     head = {name: shape for name, shape in wanted.items() if options.head in name}
     below = {name: shape for name, shape in wanted.items() if name not in head}
@@ -278,7 +276,7 @@ def resolve(
     if args.weight_decay is not None:
         scale = args.weight_decay
         weight_decay = (backbone.weight_pattern, scale) if scale else None
-    start = select_weights(backbone, checkpoint, options, image_size) if checkpoint else None
+    start = select_weights(backbone, checkpoint, options) if checkpoint else None
     recipe = Recipe(
         mode=mode,
         options=options,

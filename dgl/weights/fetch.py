@@ -218,8 +218,6 @@ def _receive(url: str, stream: IO[bytes], tag_path: str) -> Tuple[Optional[str],
         return f"cannot be fetched ({first_line(error)})", total
     size = stream.seek(0, os.SEEK_END)
     if total is not None and size != total:
-        if size > total:
-            stream.truncate(0)
         return "broke off", total
     return None if size else "answered with an empty file", total
 

@@ -147,23 +147,22 @@ def options_from(
 
 
 def network_variables(
-    backbone: Backbone, options: BuildOptions, image_size: int = 64, trained: bool = False
+    backbone: Backbone, options: BuildOptions, trained: bool = False
 ) -> Dict[str, Tuple[int, ...]]:
     """Names and shapes of a network's variables in their order, from a graph that is thrown away.
 
-    They are the same for every ``image_size``. ``trained`` ones are those that an optimizer changes,
-    BatchNorm's moving averages left out.
+    ``trained`` ones are those that an optimizer changes, BatchNorm's moving averages left out.
     """
-    return dict(_all_and_trained(backbone, options, image_size)[trained])
+    return dict(_all_and_trained(backbone, options)[trained])
 
 
 @functools.lru_cache(maxsize=16)
-def _all_and_trained(
-    backbone: Backbone, options: BuildOptions, image_size: int
-) -> Tuple[Shapes, Shapes]:
+def _all_and_trained(backbone: Backbone, options: BuildOptions) -> Tuple[Shapes, Shapes]:
     # A run asks several times, and a deep network takes seconds to build.
     with tf.Graph().as_default():
-        image = tf.placeholder(tf.float32, [None, image_size, image_size, 3])
+        image = tf.placeholder(
+            tf.float32, [None, 64, 64, 3]
+        )  # variables are the same for every size
         build_network(backbone, image, options)
         return _shapes_of(tf.global_variables()), _shapes_of(tf.trainable_variables())
 

@@ -21,7 +21,7 @@ def select(tmp_path):
         path = str(tmp_path / "start.npz")
         save_npz(path, variables)
         options = BuildOptions(classes=4, head=head, width=width)
-        return select_weights(VGG, open_checkpoint(path), options, 32)
+        return select_weights(VGG, open_checkpoint(path), options)
 
     return select
 
@@ -124,6 +124,6 @@ def test_published_weights_start_a_run_on_cub(tmp_path, mode):
     path = write_npz(tmp_path / "weights.npz", values)
     found = open_checkpoint(path)
     head = pick_head(backbone, found.shapes, "cub", 200)
-    start = select_weights(backbone, found, BuildOptions(classes=200, head=head, width=WIDTH), 64)
+    start = select_weights(backbone, found, BuildOptions(classes=200, head=head, width=WIDTH))
     assert start.fresh == NEW_LAYERS[mode]
     assert (start.loaded, start.unused) == (list(stored), len(extras))

@@ -112,7 +112,7 @@ def test_facts_of_a_recipe(changes, name, fact):
 @pytest.mark.parametrize("norm", ["none", "bn"])
 def test_the_table_has_the_variables_that_training_changes(norm):
     recipe = cub_recipe(options_of("vgg", 200, "cub", width=0.0625, norm=norm))
-    variables = network_variables(get_backbone("vgg"), recipe.options, 64, trained=True)
+    variables = network_variables(get_backbone("vgg"), recipe.options, trained=True)
     _, table = described(recipe, variables)
     with tf.Graph().as_default():
         build_tower(recipe)
