@@ -34,7 +34,6 @@ _CASES = ("Case", "StatelessCase")
 # What passes a condition on; a placeholder with a default has it at inference.
 _SAME = ("Identity", "PlaceholderWithDefault")
 _LOOPS = ("While", "StatelessWhile")
-_DECIDED = _BRANCHES + _CASES + _LOOPS
 _MOST_LEVELS = 64
 _MOST_ROUNDS = 2048
 MOST_NODES = 300000
@@ -64,7 +63,7 @@ def inline_functions(
 
 def is_call(kind: str) -> bool:
     """Whether operations of a type call functions, or decide between them."""
-    return kind in _CALLS + _DECIDED
+    return kind in _CALLS + _BRANCHES + _CASES + _LOOPS
 
 
 def resolve(name: str, replaced: Mapping[Output, Output]) -> str:

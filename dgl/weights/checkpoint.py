@@ -20,14 +20,19 @@ _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 
 class Checkpoint(NamedTuple):
-    """Variables of a checkpoint by name, read one at a time."""
+    """Variables of a checkpoint by name, read one at a time.
 
-    path: str  # what identifies it to a person: the prefix or the file
-    shapes: Shapes  # ordered variable name (without ``:0``) -> tuple of int
-    read: (
-        Read  # name -> its value, a NumPy array; raises :class:`UserError` where it cannot be read
-    )
-    format: str = ""  # what kind of file it is, for people
+    Attributes:
+        path: what identifies it to a person: the prefix or the file.
+        shapes: ordered variable name (without ``:0``) -> tuple of int.
+        read: name -> its value, a NumPy array; raises :class:`UserError` where it cannot be read.
+        format: what kind of file it is, for people.
+    """
+
+    path: str
+    shapes: Shapes
+    read: Read
+    format: str = ""
 
     @property
     def first_names(self) -> str:

@@ -77,7 +77,6 @@ def read_facts(load: str) -> Facts:
     parts = glob.escape(checkpoint.path)
     files = glob.glob(parts + ".index") + glob.glob(parts + ".data-*")  # of TensorFlow's
     slots = _slots(shapes)
-    is_slot = {base + "/" + slot for base, slot in slots}
     publisher, fits = _publisher(checkpoint, mode, bool(slots))
     return Facts(
         path=checkpoint.path,
@@ -95,9 +94,9 @@ def read_facts(load: str) -> Facts:
         parameters=sum(
             int(np.prod(np.array(shape, object)))  # beyond int64 too
             for name, shape in shapes.items()
-            if shape and name not in is_slot
+            if shape and name not in slots
         ),
-        slots=dict(Counter(slot for _, slot in slots)),
+        slots=dict(Counter(slots.values())),
         publisher=publisher,
         fits=fits,
         first_names=list(shapes)[:4],
@@ -116,13 +115,13 @@ def _class_names(
     return next(filter(None, found), ())
 
 
-def _slots(shapes: Shapes) -> List[Tuple[str, str]]:
-    """(variable, slot) of every optimizer's slot: of its variable's shape, named below it."""
-    found = []
+def _slots(shapes: Shapes) -> Dict[str, str]:
+    """Variable of an optimizer -> its slot: one of the shape of another variable, named below it."""
+    found = {}
     for name, shape in shapes.items():
         base, _, slot = name.rpartition("/")
         if shape and shapes.get(base) == shape:
-            found.append((base, slot))
+            found[name] = slot
     return found
 
 
