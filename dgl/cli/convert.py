@@ -5,17 +5,11 @@ import os
 from typing import Any, Dict
 
 from dgl.backbones import BACKBONES
-from dgl.cli.flags import (
-    Command,
-    add_first_layer_flag,
-    add_json_flag,
-    answering,
-    flag_groups,
-)
+from dgl.cli import flags
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add("file", help="published weights: .npz, .ckpt, .h5, .pth or .safetensors")
     add("--out", help="the .npz to write (default: the name that --load knows, in pretrain_model/)")
@@ -38,13 +32,13 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--divide-activations", type=float, default=1.0, metavar="N",
         help="make a VGG's activations N times smaller, for training at usual learning rates",
     )  # fmt: skip
-    add_first_layer_flag(groups["model"])
+    flags.add_first_layer(groups["model"])
     groups["output"].add_argument("--force", action="store_true", help="overwrite --out")
-    add_json_flag(groups["output"], "a summary")
+    flags.add_json(groups["output"], "a summary")
 
 
 def _run(args: argparse.Namespace) -> int:
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         from dgl.weights.convert import convert
 
         result = convert(
@@ -88,15 +82,15 @@ def _sentence(result: Any) -> str:
 
 
 def _add_export_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add("--load", required=True, help="trained checkpoint or its folder")
     add("--out", required=True, help="the .npz to write")
-    add_json_flag(groups["output"], "a summary")
+    flags.add_json(groups["output"], "a summary")
 
 
 def _run_export(args: argparse.Namespace) -> int:
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         from dgl.weights.export import export
 
         count = export(args.load, args.out)
@@ -108,7 +102,7 @@ def _run_export(args: argparse.Namespace) -> int:
     return 0
 
 
-CONVERT = Command(
+CONVERT = flags.Command(
     name="convert",
     help="convert published ImageNet weights into a file that --load accepts",
     examples=(
@@ -120,7 +114,7 @@ CONVERT = Command(
     run=_run,
 )
 
-EXPORT = Command(
+EXPORT = flags.Command(
     name="export",
     help="pack a trained checkpoint into one .npz without optimizer state, with its model card",
     examples=(

@@ -10,20 +10,7 @@ from typing import Any
 from dgl.attribution import METHODS
 from dgl.attribution.gradients import DEFAULT_ALPHA
 from dgl.backbones import BACKBONES
-from dgl.cli.flags import (
-    Command,
-    HelpFormatter,
-    add_data_flags,
-    add_foreign_flags,
-    add_gpu_flag,
-    add_head_flag,
-    add_json_flag,
-    add_normalize_flag,
-    add_precision_flag,
-    answering,
-    check_ranges,
-    flag_groups,
-)
+from dgl.cli import flags
 from dgl.errors import UserError
 from dgl.evaluation.layer_fusion import FUSIONS
 from dgl.evaluation.mosaic import parse_grid
@@ -45,7 +32,7 @@ STUDY_DEFAULTS = {
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     """The parser of `evaluate_localization.py`: flags of `dgl evaluate`, published defaults."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=flags.HelpFormatter)
     add_flags(parser)
     parser.set_defaults(mode="vgg")
     return parser
@@ -65,7 +52,7 @@ def _add_study_flags(parser: argparse.ArgumentParser) -> None:
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the evaluation."""
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add(
         "--load",
@@ -83,7 +70,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--out", default="evaluation", help="output folder")
 
-    add_data_flags(groups["input"])
+    flags.add_data(groups["input"])
     add = groups["input"].add_argument
     add("--split", default="val", help="split to evaluate: train, val or test")
     add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
@@ -104,8 +91,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add = groups["model"].add_argument
     add("--mode", help="backbone, if not recognized: " + ", ".join(BACKBONES))
-    add_head_flag(groups["model"])
-    add_foreign_flags(groups["model"])
+    flags.add_head(groups["model"])
+    flags.add_foreign(groups["model"])
 
     add = groups["map"].add_argument
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
@@ -124,7 +111,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="fraction of the map's maximum, for the fixed-threshold protocol",
     )  # fmt: skip
 
-    add_normalize_flag(groups["box"], str(MINMAX), str(MINMAX))
+    flags.add_normalize(groups["box"], str(MINMAX), str(MINMAX))
 
     add = groups["metrics"].add_argument
     add("--protocol", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="what to measure")
@@ -143,13 +130,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--save-maps", action="store_true", help="write maps in wsolevaluation's format")
     add("--restart", action="store_true", help="discard unfinished results in --out")
     add("--overwrite", action="store_true", help="replace finished results of other flags in --out")
-    add_json_flag(groups["output"], "the metrics")
+    flags.add_json(groups["output"], "the metrics")
 
     add = groups["speed"].add_argument
     add("--batch", type=int, default=32, help="images per run of the network")
     add("--workers", type=int, default=os.cpu_count(), help="threads; processes with --maps")
-    add_gpu_flag(groups["speed"])
-    add_precision_flag(groups["speed"])
+    flags.add_gpu(groups["speed"])
+    flags.add_precision(groups["speed"])
     add("--shard", metavar="I/N", help="evaluate every N-th batch, starting with the I-th")
     add("--merge", nargs="+", metavar="OUT", help="merge the results of shards")
     add(
@@ -164,7 +151,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def check_flags(args: Namespace) -> None:
     """Raise :class:`UserError` for a value out of range or flags that exclude each other."""
     parse_normalization(args.normalize)
-    check_ranges(
+    flags.check_ranges(
         args,
         threshold=(0, 1),
         cam_interval=(1e-4, 1),
@@ -217,7 +204,7 @@ def run(args: Namespace) -> int:
     from dgl.evaluation.results import parse_shard
     from dgl.evaluation.summary import METRICS
 
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         if args.maps:
             code = evaluate_images.score_maps(args)
         elif args.merge:
@@ -233,7 +220,7 @@ def run(args: Namespace) -> int:
     return code
 
 
-EVALUATE = Command(
+EVALUATE = flags.Command(
     name="evaluate",
     help="measure localization on a data set, with both protocols",
     examples=(
@@ -246,7 +233,7 @@ EVALUATE = Command(
     run=run,
 )
 
-STUDY = Command(
+STUDY = flags.Command(
     name="study",
     help="compare all methods, layers and values of alpha, with thresholds from another split",
     examples=(

@@ -4,12 +4,12 @@ import argparse
 import os
 from typing import Any, Dict, List
 
-from dgl.cli.flags import Command, add_first_layer_flag, add_json_flag, answering, flag_groups
+from dgl.cli import flags
 from dgl.errors import UserError
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add(
         "name", nargs="?", metavar="NAME",
@@ -22,14 +22,14 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--from", dest="brought", metavar="FILE",
         help="the published file, if it was downloaded by hand; nothing is downloaded then",
     )  # fmt: skip
-    add_first_layer_flag(groups["model"])
-    add_json_flag(groups["output"], "a summary or the list")
+    flags.add_first_layer(groups["model"])
+    flags.add_json(groups["output"], "a summary or the list")
 
 
 def _run(args: argparse.Namespace) -> int:
     if args.list == (args.name is not None):
         raise UserError("dgl fetch: expected either a NAME, such as vgg16, or --list")
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         if args.list:
             rows = _rows()
             answer(rows, _table(rows))
@@ -107,7 +107,7 @@ def _sentence(fetched: Any) -> str:
     )
 
 
-FETCH = Command(
+FETCH = flags.Command(
     name="fetch",
     help="download published ImageNet weights and released checkpoints, ready for --load",
     examples=(

@@ -54,7 +54,7 @@ def help_options(text: str, examples: Iterable[str]) -> Dict[str, Any]:
     }
 
 
-def flag_groups(parser: argparse.ArgumentParser) -> Dict[str, Any]:
+def add_groups(parser: argparse.ArgumentParser) -> Dict[str, Any]:
     """Add :data:`GROUPS` to a parser; returns name -> argument group."""
     return {name: parser.add_argument_group(name) for name in GROUPS}
 
@@ -94,7 +94,7 @@ def check_ranges(args: argparse.Namespace, **ranges: Tuple[float, float]) -> Non
             raise UserError(f"--{flag} {value}: expected a value {expected}")
 
 
-def add_data_flags(group: Any) -> None:
+def add_data(group: Any) -> None:
     """Add the flags of how a data set is laid out."""
     group.add_argument("--dataname", help="list folder in DATA/labels, if there are several")
     group.add_argument(
@@ -102,7 +102,7 @@ def add_data_flags(group: Any) -> None:
     )
 
 
-def add_layer_flags(group: Any) -> None:
+def add_layer(group: Any) -> None:
     """Add the flags of which map `dgl localize` and `dgl label` take boxes from."""
     group.add_argument(
         "--clayer", "--layer",
@@ -113,14 +113,14 @@ def add_layer_flags(group: Any) -> None:
     )
 
 
-def add_map_flags(groups: Dict[str, Any]) -> None:
+def add_map(groups: Dict[str, Any]) -> None:
     """Add the other flags of that map: its network, how it is computed and binarized, and where."""
     groups["input"].add_argument(
         "--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)"
     )
-    add_mode_flag(groups["model"])
-    add_head_flag(groups["model"])
-    add_foreign_flags(groups["model"])
+    add_mode(groups["model"])
+    add_head(groups["model"])
+    add_foreign(groups["model"])
     add = groups["map"].add_argument
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
     add(
@@ -132,19 +132,19 @@ def add_map_flags(groups: Dict[str, Any]) -> None:
         "--threshold", type=float,
         help="fraction of the map's maximum that counts as object (default: the backbone's)",
     )  # fmt: skip
-    add_normalize_flag(groups["box"], None, "the backbone's")
-    add_gpu_flag(groups["speed"])
+    add_normalize(groups["box"], None, "the backbone's")
+    add_gpu(groups["speed"])
     groups["speed"].add_argument(
         "--batch", type=int, default=8, help="images per run of the network"
     )
 
 
-def add_mode_flag(group: Any) -> None:
+def add_mode(group: Any) -> None:
     """Add ``--mode`` for commands that recognize a checkpoint's backbone."""
     group.add_argument("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
 
 
-def add_first_layer_flag(group: Any) -> None:
+def add_first_layer(group: Any) -> None:
     """Add ``--keep-first-layer`` for commands that convert published weights."""
     group.add_argument(
         "--keep-first-layer", action="store_true",
@@ -152,12 +152,12 @@ def add_first_layer_flag(group: Any) -> None:
     )  # fmt: skip
 
 
-def add_gpu_flag(group: Any) -> None:
+def add_gpu(group: Any) -> None:
     """Add ``--gpu`` for commands that use a single device."""
     group.add_argument("--gpu", help="index of the GPU to use; -1 uses the CPU")
 
 
-def add_head_flag(group: Any) -> None:
+def add_head(group: Any) -> None:
     """Add ``--dataset``, which selects one of several classification layers."""
     group.add_argument(
         "--dataset", choices=("imagenet", "cub"),
@@ -165,7 +165,7 @@ def add_head_flag(group: Any) -> None:
     )  # fmt: skip
 
 
-def add_normalize_flag(group: Any, default: Optional[str], usual: str) -> None:
+def add_normalize(group: Any, default: Optional[str], usual: str) -> None:
     """Add ``--normalize``; ``usual`` is what the help calls the default."""
     group.add_argument(
         "--normalize", metavar="RULE", default=default,
@@ -174,7 +174,7 @@ def add_normalize_flag(group: Any, default: Optional[str], usual: str) -> None:
     )  # fmt: skip
 
 
-def add_foreign_flags(group: Any) -> None:
+def add_foreign(group: Any) -> None:
     """Add the flags of models that others built, from ``--preprocess`` to ``--class-names``."""
     add = group.add_argument
     add(
@@ -189,7 +189,7 @@ def add_foreign_flags(group: Any) -> None:
     add("--class-names", metavar="FILE", help="names of a model's classes, one a line")
 
 
-def add_precision_flag(group: Any, note: str = "") -> None:
+def add_precision(group: Any, note: str = "") -> None:
     """Add ``--precision``; ``note`` follows ``bf16`` in its help."""
     group.add_argument(
         "--precision", choices=PRECISIONS, default=FLOAT32,
@@ -198,7 +198,7 @@ def add_precision_flag(group: Any, note: str = "") -> None:
     )  # fmt: skip
 
 
-def add_json_flag(group: Any, what: str) -> None:
+def add_json(group: Any, what: str) -> None:
     """Add ``--json``, which writes ``what`` on standard output."""
     group.add_argument(
         "--json", action="store_true", help=f"write {what} as JSON on standard output"

@@ -5,7 +5,7 @@ import os
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from dgl.backbones import BACKBONES
-from dgl.cli.flags import Command, add_json_flag, answering, check_ranges, flag_groups
+from dgl.cli import flags
 from dgl.errors import UserError, printable
 
 _SHOWN_NAMES = 8  # class names in the text output
@@ -20,17 +20,17 @@ _GATES = (
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     groups["main"].add_argument(
         "checkpoint",
         metavar="CKPT",
         help="TensorFlow prefix or its folder, .ckpt, .npz, .h5, .pth or .safetensors",
     )
-    add_json_flag(groups["output"], "the description")
+    flags.add_json(groups["output"], "the description")
 
 
 def _run(args: argparse.Namespace) -> int:
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         from dgl.weights.facts import read_facts
 
         facts = read_facts(args.checkpoint)
@@ -117,7 +117,7 @@ def _description_text(facts: Dict[str, Any]) -> str:
 
 
 def _add_layers_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add("--load", help="checkpoint, which gives backbone, width and normalization")
     add(
@@ -128,12 +128,12 @@ def _add_layers_flags(parser: argparse.ArgumentParser) -> None:
         "--image_size", type=int,
         help="side of the input in pixels (default: the checkpoint's, or 224)",
     )  # fmt: skip
-    add_json_flag(groups["output"], "the layers")
+    flags.add_json(groups["output"], "the layers")
 
 
 def _run_layers(args: argparse.Namespace) -> int:
-    check_ranges(args, image_size=(32, 4096))
-    with answering(args) as answer:
+    flags.check_ranges(args, image_size=(32, 4096))
+    with flags.answering(args) as answer:
         from dgl.backbones.receptive_field import layer_table
 
         backbone, options, size = _network_of(args)
@@ -197,7 +197,7 @@ def _square(sides: Sequence[int]) -> str:
     return str(sides[0]) if sides[0] == sides[1] else "{} x {}".format(*sides)
 
 
-INFO = Command(
+INFO = flags.Command(
     name="info",
     help="describe a checkpoint: backbone, classes, width, data set, training step",
     examples=(
@@ -209,7 +209,7 @@ INFO = Command(
     run=_run,
 )
 
-LAYERS = Command(
+LAYERS = flags.Command(
     name="layers",
     help="list a backbone's layers: index, name, shape, stride and receptive field",
     examples=(

@@ -4,17 +4,7 @@ import argparse
 import os
 from typing import Any, Dict
 
-from dgl.cli.flags import (
-    Command,
-    add_data_flags,
-    add_json_flag,
-    add_layer_flags,
-    add_map_flags,
-    add_precision_flag,
-    answering,
-    check_ranges,
-    flag_groups,
-)
+from dgl.cli import flags
 from dgl.data.sample import SPLITS
 from dgl.errors import UserError
 from dgl.labeling.formats import FORMATS
@@ -25,17 +15,17 @@ _DEFAULT_FORMAT = "coco"
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add(
         "data", nargs="?", help="folder of the images; without it, the labels in --out are exported"
     )
     add("--load", help="checkpoint (default: ImageNet weights of --mode, or of efficientnet_lite0)")
-    add_layer_flags(groups["main"])
+    flags.add_layer(groups["main"])
     add("--out", required=True, help="output folder")
 
     add = groups["input"].add_argument
-    add_data_flags(groups["input"])
+    flags.add_data(groups["input"])
     add("--split", choices=SPLITS, default="train", help="split to label, where there are several")
     add("--limit", type=int, help="label only the first images of the list")
     add("--predict", action="store_true", help="use the network's classes, not the images' labels")
@@ -49,7 +39,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--min-probability", type=float, default=0.0, metavar="P",
         help="leave out classes of --top that are less probable",
     )  # fmt: skip
-    add_map_flags(groups)
+    flags.add_map(groups)
 
     add = groups["box"].add_argument
     add(
@@ -83,15 +73,15 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--min-confidence", type=float, default=0.0, help="export no less confident objects")
     add("--copy", action="store_true", help="export copies of the images, not links")
     add("--restart", action="store_true", help="label anew what --out holds")
-    add_json_flag(groups["output"], "a summary")
+    flags.add_json(groups["output"], "a summary")
 
     add = groups["speed"].add_argument
     add("--workers", type=int, help="threads that load and find objects (default: one per core)")
-    add_precision_flag(groups["speed"])
+    flags.add_precision(groups["speed"])
 
 
 def _check(args: argparse.Namespace) -> None:
-    check_ranges(
+    flags.check_ranges(
         args,
         image_size=(32, 4096),
         limit=(1, 10**9),
@@ -120,7 +110,7 @@ def _run(args: argparse.Namespace) -> int:
 
     formats = list(dict.fromkeys(args.format or [_DEFAULT_FORMAT]))
     options = ExportOptions(args.val_fraction, args.copy, args.min_confidence)
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         left_out = None
         if args.data is not None:
             from dgl.cli.label_images import label  # TensorFlow takes seconds to load
@@ -151,7 +141,7 @@ def _sentences(summary: Dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-LABEL = Command(
+LABEL = flags.Command(
     name="label",
     help="find the objects in labeled images, for a detector's training set",
     examples=(

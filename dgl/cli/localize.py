@@ -7,17 +7,7 @@ import time
 from typing import Dict
 
 from dgl.backbones import BACKBONES
-from dgl.cli.flags import (
-    Command,
-    HelpFormatter,
-    add_json_flag,
-    add_layer_flags,
-    add_map_flags,
-    add_precision_flag,
-    answering,
-    check_ranges,
-    flag_groups,
-)
+from dgl.cli import flags
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
 from dgl.predict.normalize import MINMAX, parse_normalization
@@ -31,7 +21,7 @@ from dgl.weights.model_card import check_image_size
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     """The parser of `dome_image_DGL.py`: `dgl localize` with the published defaults and drawing."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=flags.HelpFormatter)
     add_flags(parser)
     parser.set_defaults(
         mode="vgg",
@@ -47,7 +37,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of localization."""
     parser.set_defaults(published=False)
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add("images", nargs="*", metavar="IMAGE", help="images or folders (default: bundled images)")
     add(
@@ -55,7 +45,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="checkpoint, or a model of others: .keras, .h5, .pb, .onnx or a SavedModel (default: ImageNet "
         "weights of --mode, or of efficientnet_lite0)",
     )
-    add_layer_flags(groups["main"])
+    flags.add_layer(groups["main"])
     add("--outdir", "--out", default=".", help="output folder")
 
     groups["input"].add_argument("--data_path", help="one more image or folder")
@@ -70,13 +60,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="localize every class of at least this probability, as several labels of one image have, and "
         "the most probable one in any case; at most --top of them, if that is given",
     )  # fmt: skip
-    add_map_flags(groups)
+    flags.add_map(groups)
 
     add = groups["output"].add_argument
     add("--save-maps", action="store_true", help="also write the raw maps as .npy")
     add("--no-drawings", action="store_true", help="write records, and raw maps if asked for, only")
     add("--resume", action="store_true", help="skip images already written with the same flags")
-    add_json_flag(groups["output"], "one object per image")
+    flags.add_json(groups["output"], "one object per image")
 
     add = groups["speed"].add_argument
     add("--workers", type=int, help="threads that load, draw and write (default: one per core)")
@@ -84,7 +74,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--fast", action="store_true",
         help="use oneDNN's CPU kernels instead of those of TensorFlow 1.15",
     )  # fmt: skip
-    add_precision_flag(groups["speed"], note=" (implies --fast)")
+    flags.add_precision(groups["speed"], note=" (implies --fast)")
     add("--timing", action="store_true", help="print how long each part takes to standard error")
 
 
@@ -119,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     """
     timing = Timing()
     most = 4096
-    check_ranges(args, threshold=(0, 1), batch=(1, most), workers=(1, most), top=(1, most))
+    flags.check_ranges(args, threshold=(0, 1), batch=(1, most), workers=(1, most), top=(1, most))
     if args.normalize is not None:
         parse_normalization(args.normalize)
     check_image_size(args.image_size)
@@ -149,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
     timing.end_of("TensorFlow")
     left_out = LeftOut()
     paths = list(dict.fromkeys(p for source in sources for p in list_images(source, left_out)))
-    with answering(args, indent=None) as answer, images.make_predictor(args) as predictor:
+    with flags.answering(args, indent=None) as answer, images.make_predictor(args) as predictor:
         timing.end_of("network")
         report = (lambda facts: answer(facts, "")) if args.json else images.print_line
         if len(sources) == 1 and not os.path.isdir(sources[0]):
@@ -164,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-LOCALIZE = Command(
+LOCALIZE = flags.Command(
     name="localize",
     help="find the object in images: maps, boxes and a record of each",
     examples=(

@@ -3,7 +3,7 @@
 import argparse
 from typing import List, Optional
 
-from dgl.cli.flags import Command, add_json_flag, answering, flag_groups, help_options
+from dgl.cli import flags
 
 _BIRDS_EXAMPLES = (
     "dgl make-data birds --out data/birds",
@@ -20,21 +20,21 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     data_sets = parser.add_subparsers(dest="data_set", metavar="DATA_SET", title="data sets")
     data_sets.required = True
     birds = data_sets.add_parser(
-        "birds", **help_options("draw birds with exact boxes and masks", _BIRDS_EXAMPLES)
+        "birds", **flags.help_options("draw birds with exact boxes and masks", _BIRDS_EXAMPLES)
     )
     birds.set_defaults(make=run_birds)
     add_birds_flags(birds)
     text = (
         "collect apples, bananas, kangaroos, oranges and raccoons from clones of three repositories"
     )
-    photos = data_sets.add_parser("photos5", **help_options(text, _PHOTOS_EXAMPLES))
+    photos = data_sets.add_parser("photos5", **flags.help_options(text, _PHOTOS_EXAMPLES))
     photos.set_defaults(make=run_photos5)
     add_photos5_flags(photos)
 
 
 def add_birds_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the drawn birds."""
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     target = groups["main"].add_mutually_exclusive_group(required=True)
     target.add_argument("--out", help="folder for the data set")
     target.add_argument("--samples", metavar="DIR", help="folder for six larger images instead")
@@ -43,7 +43,7 @@ def add_birds_flags(parser: argparse.ArgumentParser) -> None:
     for split, count in (("train", 100), ("test", 30)):
         add(f"--{split}-per-class", type=int, default=count, help=f"{split} images per class")
     add("--size", type=int, default=192, help="longer side in pixels")
-    add_json_flag(groups["output"], "a summary")
+    flags.add_json(groups["output"], "a summary")
     groups["speed"].add_argument("--workers", type=int, default=2, help="processes")
 
 
@@ -52,7 +52,7 @@ def run_birds(args: argparse.Namespace) -> int:
     from dgl.datasets.birds.anatomy import CLASS_NAMES
     from dgl.datasets.birds.data_set import write_data_set, write_samples
 
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         if args.samples is not None:
             paths = write_samples(args.samples)
             answer({"samples": paths}, "\n".join("wrote " + path for path in paths))
@@ -78,7 +78,7 @@ def run_birds(args: argparse.Namespace) -> int:
 
 def add_photos5_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the photographs."""
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     for flag, clone in (
         ("--raccoon", "datitran/raccoon_dataset"),
@@ -87,14 +87,14 @@ def add_photos5_flags(parser: argparse.ArgumentParser) -> None:
     ):
         add(flag, required=True, metavar="DIR", help="clone of " + clone)
     add("--out", required=True, help="folder for the data set")
-    add_json_flag(groups["output"], "a summary")
+    flags.add_json(groups["output"], "a summary")
 
 
 def run_photos5(args: argparse.Namespace) -> int:
     """Collect the photographs; returns the exit code."""
     from dgl.datasets.photos5 import CLASS_NAMES, report, write_data_set
 
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)
         facts = {"out": args.out, "class_names": list(CLASS_NAMES)}
         facts.update((split, list(counts)) for split, counts in result.kept.items())
@@ -113,7 +113,7 @@ def photos5_script(argv: Optional[List[str]] = None) -> int:
     return run_photos5(parser.parse_args(argv))
 
 
-MAKE_DATA = Command(
+MAKE_DATA = flags.Command(
     name="make-data",
     help="make a data set: drawn birds, or photographs of five classes",
     examples=_BIRDS_EXAMPLES + _PHOTOS_EXAMPLES,

@@ -6,31 +6,22 @@ from typing import Any, Dict
 import numpy as np
 
 from dgl.attribution import METHODS
-from dgl.cli.flags import (
-    Command,
-    add_data_flags,
-    add_gpu_flag,
-    add_json_flag,
-    add_mode_flag,
-    answering,
-    count,
-    flag_groups,
-    seed,
-)
+from dgl.cli import flags
+from dgl.cli.flags import count, seed
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add("--load", required=True, help="checkpoint, or a short name for ImageNet weights")
     add("--data", required=True, help="folder of the data set; its boxes are not looked at")
     add("--out", required=True, help="the .npz to write: the checkpoint with its head")
 
-    add_data_flags(groups["input"])
+    flags.add_data(groups["input"])
     add = groups["input"].add_argument
     add("--images", type=count, default=2000, help="use at most this many, spread evenly")
 
-    add_mode_flag(groups["model"])
+    flags.add_mode(groups["model"])
 
     add = groups["training"].add_argument
     add("--steps", type=count, default=300, help="steps of 16 images")
@@ -40,10 +31,10 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     add("--method", choices=list(METHODS), default="dgl", help="method of the maps that teach")
     add("--clayer", "--layer", help="their layer: index or name (default: the last of stride 16)")
 
-    add_json_flag(groups["output"], "a summary")
+    flags.add_json(groups["output"], "a summary")
 
     add = groups["speed"].add_argument
-    add_gpu_flag(groups["speed"])
+    flags.add_gpu(groups["speed"])
     add("--batch", type=count, default=8, help="images per run of the network")
     add("--workers", type=count, help="threads that load and find masks (default: one per core)")
 
@@ -55,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
     if len(dataset) > args.images:
         picked = np.linspace(0, len(dataset) - 1, args.images).round().astype(int)
         dataset.samples[:] = [dataset.samples[position] for position in picked]
-    with answering(args) as answer:
+    with flags.answering(args) as answer:
         from dgl.training.refine import refine  # TensorFlow takes seconds to load
 
         refined = refine(
@@ -95,7 +86,7 @@ def _sentence(refined: Any) -> str:
     return text
 
 
-REFINE = Command(
+REFINE = flags.Command(
     name="refine",
     help="teach a checkpoint to find whole objects, by its own maps of training images",
     examples=(

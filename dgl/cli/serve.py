@@ -4,20 +4,13 @@ import argparse
 from typing import Any, Callable
 
 from dgl.attribution import METHODS
-from dgl.cli import localize
-from dgl.cli.flags import (
-    Command,
-    add_foreign_flags,
-    add_gpu_flag,
-    add_head_flag,
-    flag_groups,
-    number,
-)
+from dgl.cli import flags, localize
+from dgl.cli.flags import number
 from dgl.errors import UserError, printable
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add(
         "--load",
@@ -32,8 +25,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     megabytes, megapixels = number(float, 0.001, 1000), number(float, 0.001, 100)
     add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
-    add_head_flag(groups["model"])
-    add_foreign_flags(groups["model"])
+    flags.add_head(groups["model"])
+    flags.add_foreign(groups["model"])
     add = groups["map"].add_argument
     add(
         "--layer", "--clayer",
@@ -46,7 +39,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         help="fraction of the map's maximum that counts as object, with --api (default: the backbone's)",
     )  # fmt: skip
     add = groups["speed"].add_argument
-    add_gpu_flag(groups["speed"])
+    flags.add_gpu(groups["speed"])
     add("--keep", type=number(int, 1, 64), default=2, help="networks to keep in memory")
     add("--queue", type=number(int, 1, 10000), default=32, help="requests that may wait")
     add(
@@ -61,7 +54,7 @@ def _add_address_flags(add: Callable[..., Any], port: int) -> None:
 
 
 def _add_review_flags(parser: argparse.ArgumentParser) -> None:
-    add = flag_groups(parser)["main"].add_argument
+    add = flags.add_groups(parser)["main"].add_argument
     add("out", metavar="OUT", help="output folder of `dgl label`")
     _add_address_flags(add, 7861)
 
@@ -137,7 +130,7 @@ def _run_review(args: argparse.Namespace) -> int:
     return 0
 
 
-SERVE = Command(
+SERVE = flags.Command(
     name="serve",
     help="open a page in a browser that shows the maps and boxes of checkpoints",
     examples=(
@@ -150,7 +143,7 @@ SERVE = Command(
     run=_run,
 )
 
-REVIEW = Command(
+REVIEW = flags.Command(
     name="review",
     help="open a page in a browser on which a person accepts and corrects the boxes of `dgl label`",
     examples=("dgl review labels", "dgl review labels --port 8000"),

@@ -5,7 +5,8 @@ from typing import Sequence, Tuple
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE
 from dgl.backbones.published import OWN_STRIDES
-from dgl.cli.flags import Command, HelpFormatter, add_data_flags, count, flag_groups, number, seed
+from dgl.cli import flags
+from dgl.cli.flags import count, number, seed
 from dgl.errors import UserError
 from dgl.training.recipe import LR_EPOCHS
 
@@ -33,7 +34,7 @@ def make_parser(
         modes: values of ``--mode``; the first is the default.
         depths: values of ``--depth`` for ResNets; the first is the default.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=flags.HelpFormatter)
     add_flags(parser, modes, depths, bool(depths))
     return parser
 
@@ -52,7 +53,7 @@ def add_flags(
     mode_help: str = "backbone",
 ) -> None:
     """Add the flags of training; ``modes`` and ``depths`` as in :func:`make_parser`."""
-    groups = flag_groups(parser)
+    groups = flags.add_groups(parser)
     add = groups["main"].add_argument
     add("--data", required=True, help="folder of the data set")
     add("--mode", choices=modes, default=modes[0], help=mode_help)
@@ -60,7 +61,7 @@ def add_flags(
     add("--logdir", default=modes[0], help="folder in train_log/ to write to")
     add("--epoch", type=count, default=105, help="last epoch")
 
-    add_data_flags(groups["input"])
+    flags.add_data(groups["input"])
     add = groups["input"].add_argument
     preset = groups["input"].add_mutually_exclusive_group()
     preset.add_argument("--cub", action="store_true", help="settings of CUB-200-2011: 200 classes")
@@ -158,7 +159,7 @@ def _run(args: argparse.Namespace) -> int:
     return train(args, args.mode)
 
 
-TRAIN = Command(
+TRAIN = flags.Command(
     name="train",
     help="train a classifier from image labels",
     examples=(
