@@ -2,9 +2,10 @@
 
 import argparse
 import os
-from typing import Any, Dict
+from typing import Any
 
 from dgl.backbones import BACKBONES
+from dgl.backbones.published import PUBLISHERS
 from dgl.cli import flags
 
 
@@ -52,25 +53,20 @@ def _run(args: argparse.Namespace) -> int:
             divide_activations=args.divide_activations,
             force=args.force,
         )
-        answer(_summary(result), _sentence(result))
+        summary = {
+            "out": result.out,
+            "mode": result.mode,
+            "publisher": result.published.publisher,
+            "published_as": result.published.file_name,
+            "first_layer": result.preprocessing.text if result.preprocessing else None,
+            "variables": result.written,
+            "left_out": result.left_out,
+        }
+        answer(summary, _sentence(result))
     return 0
 
 
-def _summary(result: Any) -> Dict[str, Any]:
-    return {
-        "out": result.out,
-        "mode": result.mode,
-        "publisher": result.published.publisher,
-        "published_as": result.published.file_name,
-        "first_layer": result.preprocessing.text if result.preprocessing else None,
-        "variables": result.written,
-        "left_out": result.left_out,
-    }
-
-
 def _sentence(result: Any) -> str:
-    from dgl.backbones.published import PUBLISHERS
-
     first_layer = "first layer as published"
     if result.preprocessing:
         first_layer = f"first layer adapted to this project's input: {result.preprocessing.text}"

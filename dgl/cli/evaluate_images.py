@@ -5,12 +5,12 @@ import json
 import os
 import time
 from argparse import Namespace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 from dgl.data.labels import fit_labels
 from dgl.data.text_files import BadLines
 from dgl.errors import UserError
-from dgl.evaluation import saved_maps
+from dgl.evaluation import saved_maps, summary
 from dgl.evaluation.loop import Evaluation
 from dgl.evaluation.mosaic import choose_mosaics, mosaic_metrics, parse_grid, play, side_of
 from dgl.evaluation.plan import (
@@ -28,16 +28,6 @@ from dgl.evaluation.results import (
     merge_records,
     parse_shard,
     read_records,
-)
-from dgl.evaluation.summary import (
-    METRICS,
-    check_disjoint,
-    chosen_entries,
-    compute_metrics,
-    image_rows,
-    select_thresholds,
-    write_left_out,
-    write_metrics,
 )
 from dgl.report import gallery
 from dgl.report.page import write_results
@@ -62,7 +52,7 @@ def merge_shards(args: Namespace) -> int:
     if results.plan.thresholds:
         tuned = read_records(os.path.join(args.merge[0], SELECTION))
         left_out = _write_left_out(os.path.join(args.out, SELECTION), tuned)
-        selected = select_thresholds(tuned)[1]
+        selected = summary.select_thresholds(tuned)[1]
     return _report(args, started, results, selected, left_out=left_out)
 
 
@@ -75,23 +65,22 @@ def evaluate(args: Namespace) -> int:
     tune_set = None
     if args.tune_split is not None:
         tune_set = load_split(args, args.tune_split, args.tune_limit)
-        check_disjoint(dataset, tune_set)
+        summary.check_disjoint(dataset, tune_set)
     with contextlib.ExitStack() as stack:
         evaluation = Evaluation(args, _ray_workers(args, stack))
         stack.callback(evaluation.close)
         predictor = evaluation.predictor
         dataset = fit_labels(dataset, predictor.class_names, args.class_offset)
-        if tune_set is not None:
-            tune_set = fit_labels(tune_set, predictor.class_names, args.class_offset)
         fusions = fusions_of(args, predictor)
         thresholds: Dict[str, Dict[str, float]] = {}
         selected = None
         left_out: List[str] = []
         if tune_set is not None:
+            tune_set = fit_labels(tune_set, predictor.class_names, args.class_offset)
             plan = make_plan(args, predictor, tune_set, fusions, is_selecting=True)
             results = _evaluate_tune_set(args, evaluation, tune_set, plan, fusions)
             left_out = _write_left_out(os.path.join(args.out, SELECTION), results)
-            thresholds, selected = select_thresholds(results)
+            thresholds, selected = summary.select_thresholds(results)
         alpha_entries = alpha_entries_of(args, predictor, selected)
         if alpha_entries:
             predictor = evaluation.build(alpha_entries)
@@ -147,7 +136,7 @@ def _evaluate_tune_set(
 
 
 def _write_left_out(out: str, results: Any) -> List[str]:
-    return write_left_out(out, results.errors, results.skipped, f"of {len(results)} images")
+    return summary.write_left_out(out, results.errors, results.skipped, f"of {len(results)} images")
 
 
 def _play_mosaics(
@@ -193,7 +182,7 @@ def _report(
     left_out: Sequence[str] = (),
 ) -> int:
     """Write tables, records, charts and drawn images, and print the tables."""
-    metrics = compute_metrics(results, args.seed, args.resamples, selected)
+    metrics = summary.compute_metrics(results, args.seed, args.resamples, selected)
     if mosaic is not None:
         metrics["mosaic"] = mosaic
     drawn = []
@@ -203,10 +192,10 @@ def _report(
         entries = results.plan.entries
         if len(entries) > gallery.MOST_ENTRIES:
             rows = metrics["protocols"][protocol]["rows"]
-            entries = list(chosen_entries(rows, protocol, selected).values())
+            entries = list(summary.chosen_entries(rows, protocol, selected).values())
         positions = gallery.choose(results, entries[0], args.gallery)
         drawn = gallery.draw(predictor, dataset, results, args.out, positions, entries, fusions)
-    write_csv(os.path.join(args.out, "images.csv"), image_rows(results))
+    write_csv(os.path.join(args.out, "images.csv"), summary.image_rows(results))
     left_out = [*_write_left_out(args.out, results), *left_out]
     return _finish(args.out, metrics, drawn, started, left_out)
 
@@ -220,7 +209,7 @@ def _finish(
 ) -> int:
     """Write metrics, tables and page, print the tables, and return the exit code."""
     # Written after the other records, so its presence marks completion.
-    write_metrics(out, metrics)
+    summary.write_metrics(out, metrics)
     page = write_results(out, metrics, drawn, started)
     print_tables(metrics)
     code = _tell(left_out)
@@ -262,18 +251,18 @@ def score_maps(args: Namespace) -> int:
         "data": {"name": os.path.basename(os.path.abspath(args.metadata)), "images": len(records)},
         **saved_maps.compute_metrics(scores, args.cam_interval, args.seed, args.resamples),
     }
-    errors: Dict[Any, Tuple[str, str]] = {}
-    for name, found in scores.items():
-        errors.update(((name, key), error) for key, error in found.errors.items())
+    errors = {
+        (name, key): error for name, found in scores.items() for key, error in found.errors.items()
+    }
     metrics["errors"] = len(errors)
-    left_out = write_left_out(args.out, errors, bad.reasons, "maps")
+    left_out = summary.write_left_out(args.out, errors, bad.reasons, "maps")
     return _finish(args.out, metrics, [], started, left_out)
 
 
 def _check_finished_scores(args: Namespace, names: Sequence[str], images: int) -> None:
     """Refuse an ``--out`` with finished results of an evaluation, or of other maps or thresholds."""
     check_finished(args.out, None)
-    data = read_bounded(os.path.join(args.out, METRICS), _MOST_BYTES, METRICS)
+    data = read_bounded(os.path.join(args.out, summary.METRICS), _MOST_BYTES, summary.METRICS)
     if data is None:
         return
     try:

@@ -6,6 +6,8 @@ from typing import Any, Dict, List
 
 from dgl.cli import flags
 from dgl.errors import UserError
+from dgl.utils.files import cache_folder
+from dgl.utils.table import format_table
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +66,6 @@ def _rows() -> List[Dict[str, Any]]:
 
 
 def _table(rows: List[Dict[str, Any]]) -> str:
-    from dgl.utils.files import cache_folder
-    from dgl.utils.table import format_table
-
     shown = [
         {
             "name": ", ".join(row["names"]),

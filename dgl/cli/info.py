@@ -4,9 +4,15 @@ import argparse
 import os
 from typing import Any, Dict, Optional, Sequence, Tuple
 
-from dgl.backbones import BACKBONES
+from dgl.backbones import BACKBONES, DEFAULT_MODE, BuildOptions, get_backbone
 from dgl.cli import flags
+from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError, printable
+from dgl.utils.table import format_table
+from dgl.weights import open_weights, options_from, read_card
+from dgl.weights.identify import mode_for
+from dgl.weights.model_card import default_image_size
+from dgl.weights.restore import first_of
 
 _SHOWN_NAMES = 8  # class names in the text output
 
@@ -89,10 +95,6 @@ def _description_text(facts: Dict[str, Any]) -> str:
     trained = None if facts["step"] is None else f"{facts['step']:,} steps"
     if trained and facts["epoch"] is not None:
         trained += f", epoch {facts['epoch']}"
-    names = facts["class_names"] or []
-    shown_names = ", ".join(names[:_SHOWN_NAMES])
-    if len(names) > _SHOWN_NAMES:
-        shown_names += f" and {len(names) - _SHOWN_NAMES} more"
     foreground = ", ".join(facts["foreground"] or [])
     size = facts["bytes"]
     rows = [
@@ -103,7 +105,7 @@ def _description_text(facts: Dict[str, Any]) -> str:
         ("publisher", publisher),
         ("classes", "; ".join(f"{count} in {head}" for head, count in facts["heads"].items())),
         ("foreground", foreground and f"head on {foreground}, for --method foreground and refined"),
-        ("class names", shown_names),
+        ("class names", first_of(facts["class_names"] or [], _SHOWN_NAMES)),
         ("data set", facts["data_set"]),
         ("image size", facts["image_size"]),
         ("width", facts["width"] and f"{facts['width']:g}"),
@@ -155,18 +157,11 @@ def _run_layers(args: argparse.Namespace) -> int:
 
 def _network_of(args: argparse.Namespace) -> Tuple[Any, Any, int]:
     """Backbone, build options and input size for the flags."""
-    from dgl.backbones import DEFAULT_MODE, BuildOptions, get_backbone
-    from dgl.data.layouts.label_list import PUBLISHED_CLASSES
-
     if args.load is None:
         backbone = get_backbone(args.mode or DEFAULT_MODE)
         classes = PUBLISHED_CLASSES["imagenet"]
         options = BuildOptions(classes, backbone.head_name("imagenet", classes))
         return backbone, options, args.image_size or backbone.image_size
-    from dgl.weights import open_weights, options_from, read_card
-    from dgl.weights.identify import mode_for
-    from dgl.weights.model_card import default_image_size
-
     backbone = get_backbone(args.mode or mode_for(args.load))
     checkpoint = open_weights(backbone, args.load)
     card = read_card(checkpoint.path)
@@ -175,8 +170,6 @@ def _network_of(args: argparse.Namespace) -> Tuple[Any, Any, int]:
 
 
 def _layers_text(table: Dict[str, Any]) -> str:
-    from dgl.utils.table import format_table
-
     rows = [
         {
             "index": row["index"],

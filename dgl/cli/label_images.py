@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
@@ -16,10 +17,9 @@ from dgl.cli.localize_images import make_predictor
 from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
 from dgl.errors import UserError, first_few, printable
-from dgl.evaluation.layer_fusion import Fusion, make_fusions
+from dgl.evaluation.layer_fusion import make_fusions
 from dgl.labeling.confidence import (
     IOU,
-    SHIPPED,
     Calibration,
     Model,
     fit,
@@ -51,9 +51,7 @@ def label(args: Namespace) -> Sequence[str]:
                 f"the network does not know {len(inputs.unmatched)} of {len(inputs.classes)} classes "
                 f"({first_few(inputs.unmatched, 3)}); their maps are those of its most probable class"
             )
-        run = _Run(args, predictor, inputs)
-        run.check()
-        run.label(*run.calibration())
+        _Run(args, predictor, inputs).label()
     return () if dataset is None else dataset.skipped
 
 
@@ -68,19 +66,14 @@ class _Run:
         self._args = args
         self._predictor = predictor
         self._inputs = inputs
-        self._fusions: List[Fusion] = []
-        if args.fuse:
-            self._fusions = make_fusions(predictor.entries, [args.fuse])
-        self._options = LabelOptions(
-            ObjectOptions(
-                args.threshold, args.objects, args.min_area, args.max_objects, args.split_touching
-            ),
-            args.masks,
-            args.top,
-            args.min_probability,
-            parse_normalization(args.normalize),
+        fusions = make_fusions(predictor.entries, [args.fuse] if args.fuse else [])
+        normalization = parse_normalization(args.normalize)
+        objects = ObjectOptions(
+            args.threshold, args.objects, args.min_area, args.max_objects, args.split_touching
         )
-        method, entry_layer = self._fusions[0].entry if self._fusions else predictor.entries[0]
+        options = LabelOptions(objects, args.masks, args.top, args.min_probability, normalization)
+        self._labeler = Labeler(predictor, options, inputs.classes, fusions, workers=args.workers)
+        method, layer = fusions[0].entry if fusions else predictor.entries[0]
         self._network: Dict[str, Any] = {
             "mode": predictor.backbone.mode,
             "checkpoint": os.path.basename(predictor.path),
@@ -88,7 +81,7 @@ class _Run:
             "head": predictor.options.head,
             "image_size": predictor.image_size,
             "method": method,
-            "layer": entry_layer,
+            "layer": layer,
             # JSON has no infinity.
             "alpha": args.pa if math.isfinite(args.pa) else "inf",
             "flip": args.flip,
@@ -97,36 +90,32 @@ class _Run:
         names = "threshold normalize objects min_area max_objects split_touching masks predict top"
         names += " min_probability batch"
         self._flags: Dict[str, Any] = {name: getattr(args, name) for name in names.split()}
-        self._flags["normalize"] = str(parse_normalization(args.normalize))
+        self._flags["normalize"] = str(normalization)
         is_known = all(item.target is not None for item in inputs.items)
         self._model_name = model_name(is_known, args.masks)
 
-    def label(self, model: Optional[Model], calibration: Dict[str, str]) -> None:
-        """Fill the store."""
-        args, inputs = self._args, self._inputs
-        header = self._header(calibration)
+    def label(self) -> None:
+        """Fill the store; labels of another run are refused before anything is computed."""
+        args, items = self._args, self._inputs.items
+        if is_store(args.out) and not args.restart:
+            stored = read_header(args.out)
+            check_same_run(args.out, stored, self._header(stored.calibration))
+        model, calibration = self._calibration()
+        folder = os.path.join(args.out, MASKS)
         if args.restart:
-            shutil.rmtree(os.path.join(args.out, MASKS), ignore_errors=True)
-        with LabelStore(args.out, header, args.restart) as store:
-            images = [item.image for item in inputs.items]
-            done = store.resume(images, args.batch)
+            shutil.rmtree(folder, ignore_errors=True)
+        labeler = replace(self._labeler, model=model, masks_folder=folder if args.masks else None)
+        with LabelStore(args.out, self._header(calibration), args.restart) as store:
+            done = store.resume([item.image for item in items], args.batch)
             if done:
-                _say(f"resuming: {done} of {len(images)} images are done")
-            folder = os.path.join(args.out, MASKS) if args.masks else None
-            labeler = self._labeler(inputs, model, folder)
-            with tqdm(total=len(images), initial=done, unit=" images", desc="label") as bar:
-                for batch in labeler.run(inputs.items[done:], args.batch):
+                _say(f"resuming: {done} of {len(items)} images are done")
+            with tqdm(total=len(items), initial=done, unit=" images", desc="label") as bar:
+                for batch in labeler.run(items[done:], args.batch):
                     store.append(batch)
                     for labels in batch:
                         if labels.error is not None:
                             _say(f"skipped: {labels.error}")
                     bar.update(len(batch))
-
-    def check(self) -> None:
-        """Refuse the labels of another run before anything is computed."""
-        if is_store(self._args.out) and not self._args.restart:
-            stored = read_header(self._args.out)
-            check_same_run(self._args.out, stored, self._header(stored.calibration))
 
     def _header(self, calibration: Mapping[str, Any]) -> Header:
         inputs = self._inputs
@@ -134,19 +123,17 @@ class _Run:
             __version__, inputs.summary(), self._network, self._flags, inputs.classes, calibration
         )
 
-    def calibration(self) -> Tuple[Optional[Model], Dict[str, str]]:
+    def _calibration(self) -> Tuple[Optional[Model], Dict[str, str]]:
         """The model of the confidences, and what the header says of it."""
         if self._args.calibrate is None:
-            if not os.path.isfile(SHIPPED):
-                return None, {}
-            shipped = read_calibration()
-            summary = shipped.summary()
-            if any(shipped.network[key] != self._network[key] for key in shipped.network):
+            found = read_calibration()
+            summary = found.summary()
+            if any(found.network[key] != self._network[key] for key in found.network):
                 summary["source"] += ", not of this network; --calibrate DATA fits one that is"
         else:
-            shipped = self._fitted()
-            summary = shipped.summary()
-        model = shipped.models.get(self._model_name)
+            found = self._fitted()
+            summary = found.summary()
+        model = found.models.get(self._model_name)
         return model, summary if model is not None else {}
 
     def _fitted(self) -> Calibration:
@@ -162,10 +149,9 @@ class _Run:
             raise UserError(
                 f"--calibrate {args.calibrate}: no image has a box; expected true boxes"
             )
-        names = ClassNames.of(self._predictor.class_names, self._predictor.classes)
-        inputs = make_inputs(
-            args.calibrate, dataset, names, self._model_name.startswith("predicted")
-        )
+        predictor, is_predicted = self._predictor, self._model_name.startswith("predicted")
+        names = ClassNames.of(predictor.class_names, predictor.classes)
+        inputs = make_inputs(args.calibrate, dataset, names, is_predicted)
         items = [item for item in inputs.items if item.path in boxes]
         request = {**self._network, **self._flags, **inputs.summary(), "version": __version__}
         path = os.path.join(args.out, CALIBRATION)
@@ -173,7 +159,7 @@ class _Run:
             stored = read_calibration(path)
             if dict(stored.network) == json.loads(json.dumps(request)):
                 return stored
-        labeler = self._labeler(inputs, None, None)
+        labeler = replace(self._labeler, classes=inputs.classes)
         features: List[Any] = []
         is_right: List[bool] = []
         with tqdm(total=len(items), unit=" images", desc="calibrate") as bar:
@@ -190,14 +176,3 @@ class _Run:
         text = json.dumps(calibration.to_json(), indent=1) + "\n"
         write_atomically(path, text.encode("utf-8"))
         return calibration
-
-    def _labeler(self, inputs: Inputs, model: Optional[Model], folder: Optional[str]) -> Labeler:
-        return Labeler(
-            self._predictor,
-            self._options,
-            inputs.classes,
-            self._fusions,
-            model,
-            folder,
-            self._args.workers,
-        )

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import time
-from typing import Dict
 
 from dgl.backbones import BACKBONES
 from dgl.cli import flags
@@ -79,25 +78,21 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 class Timing:
-    """Seconds that the parts of a run take, one part ending where the next begins.
-
-    Attributes:
-        seconds: part -> seconds, in their order; the first is what came before.
-    """
+    """Seconds that the parts of a run take, one part ending where the next begins."""
 
     def __init__(self) -> None:
         # Until now nothing had to be waited for: seconds of a core are those of the clock.
-        self.seconds: Dict[str, float] = {"start": time.process_time()}
+        self._seconds = {"start": time.process_time()}
         self._last = time.perf_counter()
 
     def end_of(self, part: str) -> None:
         """End a part."""
         now = time.perf_counter()
-        self.seconds[part], self._last = now - self._last, now
+        self._seconds[part], self._last = now - self._last, now
 
     def __str__(self) -> str:
-        parts = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self.seconds.items())
-        return f"timing: {parts}; in all {sum(self.seconds.values()):.2f} s"
+        parts = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self._seconds.items())
+        return f"timing: {parts}; in all {sum(self._seconds.values()):.2f} s"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -129,8 +124,7 @@ def run(args: argparse.Namespace) -> int:
             args.load = SHIPPED_CHECKPOINT  # which knows the bundled images
     backbone = BACKBONES.get(args.mode or known_mode(args.load) or "")
     # The published numbers are of TensorFlow 1.15's kernels; other networks have none.
-    is_published = backbone is None or backbone.package is None
-    is_published = is_published and model_kind(args.load) is None
+    is_published = (backbone is None or not backbone.package) and not model_kind(args.load)
     if is_published and not args.fast and args.precision == FLOAT32:
         use_reference_kernels()  # before TensorFlow is loaded
     from dgl.cli import localize_images as images  # TensorFlow takes seconds to load

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
-from dgl.evaluation.layer_fusion import Fusion, make_fusions, score_maps
+from dgl.evaluation.layer_fusion import make_fusions, score_maps
 from dgl.evaluation.plan import foreign_model_of
 from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import MINMAX, parse_normalization
@@ -156,22 +156,14 @@ class _Localized(NamedTuple):
 
 
 class _Pipeline:
-    """Load and store images in threads while the network runs.
-
-    Args:
-        args: parsed flags.
-        predictor: of the checkpoint.
-        paths: images.
-        outdirs: folder for the files of each image.
-    """
+    """Load and store images in threads while the network runs; each has a folder of ``outdirs``."""
 
     def __init__(
         self, args: Namespace, predictor: Predictor, paths: Sequence[str], outdirs: Sequence[str]
     ):
         self._args = args
-        self._class_index: Optional[int] = None
-        if args.class_index is not None:
-            self._class_index = predictor.class_names.find(args.class_index, "--class")
+        name = args.class_index
+        self._target = None if name is None else predictor.class_names.find(name, "--class")
         self._predictor = predictor
         self._paths = paths
         self._outdirs = outdirs
@@ -194,9 +186,8 @@ class _Pipeline:
         if args.flip:
             settings["flip"] = True
         entries = predictor.entries
-        self._fusions: List[Fusion] = []
-        if args.fuse:
-            self._fusions = make_fusions(entries, [args.fuse])
+        self._fusions = make_fusions(entries, [args.fuse] if args.fuse else [])
+        if self._fusions:
             entries = [fusion.entry for fusion in self._fusions]
             settings["layers"] = list(self._fusions[0].layers)
         self._files = ImageFiles(
@@ -214,7 +205,7 @@ class _Pipeline:
 
     def find_record(self, index: int) -> Optional[Record]:
         """The stored record of an image if the same flags made it, else ``None``."""
-        return self._files.find(self._paths[index], self._class_index, self._outdirs[index])
+        return self._files.find(self._paths[index], self._target, self._outdirs[index])
 
     def run(self, indices: Sequence[int]) -> Iterator[Tuple[int, Any, Optional[str]]]:
         """Yield (index, record, ``None``) or (index, ``None``, error) in the order of ``indices``."""
@@ -240,9 +231,9 @@ class _Pipeline:
         readable = [loaded for loaded in batch if loaded.error is None]
         if not readable:
             return [(loaded.number, loaded.error) for loaded in batch], []
-        wanted = self._class_index
         views = np.stack([loaded.view for loaded in readable])
-        first = self._predictor(views, None if wanted is None else [wanted] * len(readable))
+        targets = None if self._target is None else [self._target] * len(readable)
+        first = self._predictor(views, targets)
         predictions = [first]
         # Of each image as many classes as there are; the most probable one in any case.
         counts = np.full(len(readable), self._args.top)
@@ -254,7 +245,7 @@ class _Pipeline:
             top = min(int(counts.max()), ranked.shape[1])
             predictions += [self._predictor(views, list(ranked[:, rank])) for rank in range(1, top)]
         errors = {loaded.number: loaded.error for loaded in batch}
-        for place, reason in {p: r for found in predictions for p, r in found.failed}.items():
+        for place, reason in (failure for found in predictions for failure in found.failed):
             number = readable[place].number
             errors[number] = f"{self._paths[number]}: {reason}"
         return list(errors.items()), [

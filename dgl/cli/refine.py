@@ -1,7 +1,7 @@
 """`dgl refine`: teach a checkpoint a foreground head with its own maps."""
 
 import argparse
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 
@@ -62,18 +62,15 @@ def _run(args: argparse.Namespace) -> int:
             workers=args.workers,
             gpu=args.gpu,
         )
-        answer(_summary(refined), _sentence(refined))
+        summary = {
+            "out": refined.out,
+            "layers": list(refined.layers),
+            "images": refined.images,
+            "without_object": refined.without_object,
+            "unread": len(refined.errors),
+        }
+        answer(summary, _sentence(refined))
     return 0
-
-
-def _summary(refined: Any) -> Dict[str, Any]:
-    return {
-        "out": refined.out,
-        "layers": list(refined.layers),
-        "images": refined.images,
-        "without_object": refined.without_object,
-        "unread": len(refined.errors),
-    }
 
 
 def _sentence(refined: Any) -> str:

@@ -87,7 +87,7 @@ def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
         hvd.init()
     except (
         Exception
-    ) as error:  # it is not installed or does not load; an address that is gone, a closed port
+    ) as error:  # not installed, does not load, an address that is gone, a closed port
         raise UserError(
             f"{launched}, but Horovod does not connect them ({first_line(error)}); expected horovodrun to "
             "start them together, with Horovod in this environment (docs/scaling.md)"

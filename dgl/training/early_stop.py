@@ -18,7 +18,6 @@ from dgl.training.distributed import SINGLE, Ranks
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.train import StopTraining  # isort: skip
 
-_SIGNAL_NAMES = {signal.SIGINT: "Ctrl-C"}
 # Ranks exchange a reason as a number, of which the largest wins: its exit code, plus this if the state must
 # not be saved.
 _DO_NOT_SAVE = 1000
@@ -97,7 +96,7 @@ class EarlyStop(Callback):
 
     def _on_signal(self, number: int, _: Any) -> None:
         signal.signal(number, self._previous_handlers[number])
-        name = _SIGNAL_NAMES.get(signal.Signals(number), signal.Signals(number).name)
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         self.request(StopReason("stopped by " + name, 128 + number, save=True))
 
     def _setup_graph(self) -> None:

@@ -54,27 +54,18 @@ _OUT = -1  # fold of an image that is never held out
 
 @dataclass
 class Probe:
-    """What a probe is made of.
-
-    Attributes:
-        backbone, image_size: registry entry, and side S of the input in pixels.
-        checkpoint: weights of all layers below the last one.
-        options: of the network, with the new last layer's scope and number of classes.
-        seed: of the random views of training images, and of the folds of the cross-validation.
-        workers: threads that decode images.
-        gpus: number of GPUs, from :func:`~dgl.utils.devices.select_gpus`.
-        head, below: variable name -> shape, of the last layer and of all below it.
-    """
+    """What a probe is made of."""
 
     backbone: Backbone
-    checkpoint: Checkpoint
-    options: BuildOptions
-    image_size: int
-    seed: int
-    workers: int
-    gpus: int = 0
+    checkpoint: Checkpoint  # weights of all layers below the last one
+    options: BuildOptions  # of the network, with the new last layer's scope and number of classes
+    image_size: int  # side S of the input in pixels
+    seed: int  # of the random views of training images, and of the folds of the cross-validation
+    workers: int  # threads that decode images
+    gpus: int = 0  # their number, from `dgl.utils.devices.select_gpus`
 
     def __post_init__(self) -> None:
+        # Variable name -> shape, of the last layer and of all below it.
         shapes = network_variables(self.backbone, self.options)
         self.head = {name: shape for name, shape in shapes.items() if self.options.head in name}
         self.below = {name: shape for name, shape in shapes.items() if name not in self.head}

@@ -97,23 +97,16 @@ def validates_after(epoch: int, last: int) -> bool:
 
 @dataclass
 class Run:
-    """One training run: where it begins, and what its callbacks share.
+    """One training run, and the callbacks that end it and write ``stats.json``."""
 
-    Attributes:
-        folder, point: the log folder, and where the run begins.
-        ranks: this process among all; only the chief writes files.
-        save_minutes: also save a checkpoint this often in mid-epoch, or ``None``.
-        gpus: number of GPUs of this host, from :func:`~dgl.utils.devices.select_gpus`.
-        attention: images whose attention maps are drawn every epoch by the chief, or ``None``.
-        early_stop, statistics: the callbacks that end the run and write ``stats.json``.
-    """
-
-    folder: str
-    point: ResumePoint
-    ranks: Ranks = SINGLE
-    save_minutes: Optional[float] = None
-    gpus: int = 0
-    attention: Optional[AttentionImages] = None
+    folder: str  # of the log
+    point: ResumePoint  # where the run begins
+    ranks: Ranks = SINGLE  # this process among all; only the chief writes files
+    save_minutes: Optional[float] = (
+        None  # how often a checkpoint is saved in mid-epoch too, if at all
+    )
+    gpus: int = 0  # of this host, from `dgl.utils.devices.select_gpus`
+    attention: Optional[AttentionImages] = None  # whose maps the chief draws every epoch, if any
 
     def __post_init__(self) -> None:
         self.early_stop = EarlyStop(self.ranks)
