@@ -284,8 +284,5 @@ def _reading(handle: Any) -> Any:
         # One that waits for others may read after an update, such as BatchNorm's, that needs an image.
         if reader.type == "ReadVariableOp" and not reader.control_inputs:
             return reader.outputs[0]
-    for variable in tf.global_variables() + tf.local_variables():
-        if variable.op is handle:
-            return variable.value()
     with handle.graph.as_default(), tf.control_dependencies(None):
         return tf.raw_ops.ReadVariableOp(resource=handle.outputs[0], dtype=handle.get_attr("dtype"))
