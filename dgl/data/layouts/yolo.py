@@ -115,7 +115,7 @@ def _read_yaml(path: str) -> Dict[str, Any]:
     try:
         # This loader makes texts, lists and dicts alone; a class "no" stays what it is.
         # The one in C is faster by far on thousands of brackets.
-        config = yaml.load(data or b"", Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+        config = yaml.load(data or b"", Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506
     # ValueError: bytes that are no text, RecursionError: lists in lists in lists.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(
