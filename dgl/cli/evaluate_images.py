@@ -225,11 +225,7 @@ def _tell(left_out: Sequence[str]) -> int:
 
 
 def score_maps(args: Namespace) -> int:
-    """Score the folders of ``--maps``, and return the exit code.
-
-    Raises:
-        UserError: no metadata, a missing folder, or no usable map in it.
-    """
+    """Score the folders of ``--maps``, and return the exit code."""
     started = time.time()
     if args.metadata is None:
         raise UserError("--metadata: expected the metadata folder that goes with --maps")

@@ -96,12 +96,7 @@ class Timing:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Localize; returns the exit code, which is 1 if one of several images cannot be read.
-
-    Raises:
-        UserError: bad flags, a checkpoint that does not fit, no image, or a single image that cannot be
-            read.
-    """
+    """Localize; returns the exit code, which is 1 if one of several images cannot be read."""
     timing = Timing()
     most = 4096
     flags.check_ranges(args, threshold=(0, 1), batch=(1, most), workers=(1, most), top=(1, most))

@@ -128,21 +128,14 @@ class Checkpointer(Callback):
     """Save the last state after every epoch, every few minutes, and when training stops early.
 
     A state with NaN or infinity is not saved: training ends, and the last good checkpoint stays.
-
-    Attributes:
-        prefix: of the last checkpoint, or ``None``.
-        statistics: the callback that writes ``stats.json``.
     """
 
     def __init__(
-        self,
-        statistics: Statistics,
-        minutes: Optional[float] = None,
-        prefix: Optional[str] = None,
+        self, statistics: Statistics, minutes: Optional[float] = None, prefix: Optional[str] = None
     ) -> None:
         """Continue from the checkpoint ``prefix``, if any; ``minutes`` apart, save in mid-epoch too."""
         self.statistics = statistics
-        self.prefix = prefix
+        self.prefix = prefix  # of the last checkpoint, or `None`
         self._seconds = float("inf") if minutes is None else 60.0 * minutes
         self._saved_at = time.time()
         statistics.early_stop.save = self.save

@@ -78,11 +78,7 @@ def check_order(card: Optional[ModelCard], data: DataSet, what: str) -> None:
 
 
 def _lacking(training: DataSet, labels: Optional[np.ndarray] = None) -> List[str]:
-    """Names of the classes without an image.
-
-    Raises:
-        UserError: all images are of one class.
-    """
+    """Names of the classes without an image; images of one class only are a :class:`UserError`."""
     counts = Counter(s.class_index for s in training.samples) if labels is None else Counter(labels)
     if len(counts) == 1:
         name = training.class_name(next(iter(counts)))

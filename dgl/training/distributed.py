@@ -85,9 +85,7 @@ def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
         import horovod.tensorflow as hvd
 
         hvd.init()
-    except (
-        Exception
-    ) as error:  # not installed, does not load, an address that is gone, a closed port
+    except Exception as error:  # not installed, does not load, an address or a port that is gone
         raise UserError(
             f"{launched}, but Horovod does not connect them ({first_line(error)}); expected horovodrun to "
             "start them together, with Horovod in this environment (docs/scaling.md)"

@@ -43,20 +43,16 @@ class EarlyStop(Callback):
     """Stop training at the end of a step on request, such as by a signal, after saving a sound state.
 
     A second signal has its usual effect.
-
-    Attributes:
-        reason: :class:`StopReason` of the first request, or ``None``.
-        delay: steps from a request to the stop: 1 with several processes, which first exchange requests.
-        save: saves a checkpoint before training stops in a sound state.
     """
 
     _chief_only = False
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, ranks: Ranks = SINGLE) -> None:
-        self.reason: Optional[StopReason] = None
+        self.reason: Optional[StopReason] = None  # of the first request
+        # Steps from a request to the stop: several processes first exchange requests.
         self.delay = 0 if ranks.single else 1
-        self.save: Optional[Callable[[], Any]] = None
+        self.save: Optional[Callable[[], Any]] = None  # called before a stop in a sound state
         self._ranks = ranks
         self._agreed = 0  # largest code of all ranks at the last exchange
         self._previous_handlers: Dict[int, Any] = {}

@@ -136,17 +136,12 @@ _LINE = {
 
 
 class Statistics(MonitorBase):
-    """Collect scalars, write one row per epoch, and log a line such as ``epoch  3/30  loss 1.234``.
-
-    Attributes:
-        rows: list of dict, the rows written so far, after those of earlier epochs.
-        folder, early_stop: the log folder, and the callback that ends the run.
-    """
+    """Collect scalars, write one row per epoch, and log a line such as ``epoch  3/30  loss 1.234``."""
 
     _chief_only = True
 
     def __init__(self, folder: str, rows: Iterable[Row], early_stop: EarlyStop) -> None:
-        self.rows = list(rows)
+        self.rows = list(rows)  # written so far, after those of earlier epochs
         self.folder = folder
         self.early_stop = early_stop
         self._pending: Row = {}

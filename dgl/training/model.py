@@ -20,16 +20,12 @@ WRONG = "wrong-top{}"
 
 
 class ClassifierModel(ModelDesc):
-    """A backbone trained from image labels by a recipe.
-
-    Attributes:
-        frozen_layers: whether the tower trains -> the tensor of the recipe's frozen layer in it.
-    """
+    """A backbone trained from image labels by a recipe."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        # Whether a tower trains -> the tensor of the recipe's frozen layer in it.
         self.frozen_layers: Dict[bool, Tensor] = {}
-        self.backbone = get_backbone(recipe.mode)
 
     def inputs(self) -> List[Any]:
         """uint8 BGR images (N, S, S, 3) and int32 labels (N,)."""
@@ -42,9 +38,8 @@ class ClassifierModel(ModelDesc):
     def build_graph(self, image: Tensor, label: Tensor) -> Tensor:
         """The cost of one tower: mean softmax cross-entropy plus weight decay."""
         training = get_current_tower_context().is_training
-        network = build_network(
-            self.backbone, image, replace(self.recipe.options, training=training)
-        )
+        options = replace(self.recipe.options, training=training)
+        network = build_network(get_backbone(self.recipe.mode), image, options)
         if self.recipe.freeze:
             layer = self.frozen_layers[training] = network.endpoints[self.recipe.freeze]
             if training:

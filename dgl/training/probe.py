@@ -164,10 +164,7 @@ def run_probe(
 def _extract(
     probe: Probe, data: DataSet, compute: Callable[[np.ndarray], Any]
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Features (N, V, C) float32 of a data set's views, and its class indices (N,).
-
-    Unreadable training images are left out with a warning, as in training.
-    """
+    """Features (N, V, C) float32 of a data set's views, and its class indices (N,)."""
     is_training = data.split == "train"
     if is_training:
         check_readable(data.samples)
@@ -220,6 +217,7 @@ def fit_head(
     from sklearn.linear_model import LogisticRegression  # takes a second to load
 
     def new_fit() -> LogisticRegression:
+        # With another strength the fit of a fold begins where the one before ended.
         return LogisticRegression(max_iter=_MOST_STEPS, warm_start=True)
 
     features = np.asarray(features, np.float64)
@@ -249,17 +247,14 @@ def fit_head(
 
 
 def _folds(labels: np.ndarray, seed: int) -> Tuple[np.ndarray, int]:
-    """(fold of each image, number of folds): every class is spread over the folds as evenly as can be.
-
-    An image that is the only one of its class belongs to none, so that every fit sees every class.
-    """
+    """(fold of each image, number of folds): every class is spread over the folds as evenly as can be."""
     fold_of = np.full(len(labels), _OUT)
     counts = np.bincount(labels)
     if counts.max() < 2:
         return fold_of, 0
     folds = min(MOST_FOLDS, int(counts.max()))
     order = np.lexsort((np.random.RandomState(seed).rand(len(labels)), labels))
-    order = order[counts[labels[order]] > 1]
+    order = order[counts[labels[order]] > 1]  # every fit sees every class
     fold_of[order] = np.arange(len(order)) % folds
     return fold_of, folds
 
@@ -273,10 +268,7 @@ def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
 def _fit(
     regression: Any, features: np.ndarray, labels: np.ndarray, strength: float
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Weights (C, classes) and biases (classes,), float64, for features (N, V, C) as they are.
-
-    A regression that has been fitted before begins where it ended.
-    """
+    """Weights (C, classes) and biases (classes,), float64, for features (N, V, C) as they are."""
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 

@@ -69,14 +69,7 @@ def teaching_layer(backbone: Backbone, network: Network, image_size: int) -> str
 
 
 class FrozenTeacher:
-    """A frozen network with the activations that a head reads and the maps that teach it.
-
-    Attributes:
-        image_size: side of its input.
-        layer: of the maps.
-        shapes: layer -> (h, w, C) of what the head reads, from the finest to the coarsest.
-        session: for the caller to close.
-    """
+    """A frozen network with the activations that a head reads and the maps that teach it."""
 
     def __init__(
         self,
@@ -88,7 +81,10 @@ class FrozenTeacher:
         layer: Optional[str] = None,
         gpu: Optional[str] = None,
     ):
-        """Build it; ``method`` and ``layer`` are those of the maps, by default :func:`teaching_layer`."""
+        """Build it; ``method`` and ``layer`` are those of the maps, by default :func:`teaching_layer`.
+
+        The caller closes its ``session``.
+        """
         gpus = select_gpus(gpu)
         self.image_size = image_size
         with tf.Graph().as_default():
@@ -102,6 +98,7 @@ class FrozenTeacher:
             (self._map,) = fetches.maps.values()
             read = layers_to_read(backbone, network, image_size)
             self._activations = {name: network.endpoints[name] for name in read}
+            # Layer -> (h, w, C) of what the head reads, from the finest to the coarsest.
             self.shapes = {
                 name: tuple(t.shape.as_list()[1:]) for name, t in self._activations.items()
             }
@@ -134,11 +131,9 @@ def collect(
     """Activations and pseudo masks of images, going on where an interrupted call with the same key stopped.
 
     Args:
-        graph: the frozen network.
-        samples: training images with their classes.
+        graph, samples, batch: the network, the images, and how many of them it takes at a time.
         folder: for activations and masks, which stay on the disk.
         seeds: how GrabCut starts from a map.
-        batch: images per run of the network.
         workers: threads that decode and that find masks.
         key: what the images, the network and the settings are; work of another key is begun anew.
 
@@ -221,8 +216,7 @@ def _read_progress(path: str, key: str) -> Progress:
     try:
         values = json.loads((data or b"{}").decode("utf-8"))
         if values["key"] == key:
-            images, lessons = int(values["images"]), int(values["lessons"])
-            return Progress(images, lessons, tuple(values["errors"]))
+            return Progress(int(values["images"]), int(values["lessons"]), tuple(values["errors"]))
     except (ValueError, KeyError, TypeError):
         pass
     return Progress()
