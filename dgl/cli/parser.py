@@ -90,11 +90,7 @@ def _mark_paths(parser: argparse.ArgumentParser, shtab: Any) -> None:
 
 
 def make_parser(only: Optional[str] = None) -> argparse.ArgumentParser:
-    """The parser of `dgl`.
-
-    Args:
-        only: name of the one command whose flags are added, ``""`` for none; ``None`` for all.
-    """
+    """The parser of `dgl`, with the flags of the command ``only``: ``""`` for none, ``None`` for all."""
     parser = argparse.ArgumentParser(
         prog="dgl", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HelpFormatter
     )

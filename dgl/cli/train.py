@@ -29,10 +29,7 @@ def make_parser(
 ) -> argparse.ArgumentParser:
     """The parser of a script in `train_code/`.
 
-    Args:
-        description: shown by ``--help``.
-        modes: values of ``--mode``; the first is the default.
-        depths: values of ``--depth`` for ResNets; the first is the default.
+    ``modes`` and, for ResNets, ``depths`` are the values of these flags, of which the first is the default.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=flags.HelpFormatter)
     add_flags(parser, modes, depths, bool(depths))
@@ -64,8 +61,14 @@ def add_flags(
     flags.add_data(groups["input"])
     add = groups["input"].add_argument
     preset = groups["input"].add_mutually_exclusive_group()
-    preset.add_argument("--cub", action="store_true", help="settings of CUB-200-2011: 200 classes")
-    preset.add_argument("--imagenet", action="store_true", help="settings of ILSVRC: 1000 classes")
+    for name, text in (("cub", "CUB-200-2011: 200 classes"), ("imagenet", "ILSVRC: 1000 classes")):
+        preset.add_argument(
+            f"--{name}",
+            dest="data_set",
+            action="store_const",
+            const=name,
+            help="settings of " + text,
+        )
     add("--classnum", type=count, help="number of classes, if not that of the settings")
     add("--final-size", type=count, help="side of the input in pixels (default: the backbone's)")
 

@@ -60,11 +60,7 @@ class AttentionImages(NamedTuple):
 def choose_images(
     samples: Sequence[Sample], drawn: int, measured: int, layers: Sequence[str]
 ) -> Optional[AttentionImages]:
-    """Choose so many images of the validation list to draw and to measure, without random numbers.
-
-    Returns:
-        ``None`` if there is no image to draw or to measure.
-    """
+    """Choose so many validation images to draw and to measure, if any, without random numbers."""
     boxed = [sample for sample in samples if sample.boxes]
     to_measure = spread_over_classes(boxed, measured)
     # Preferably images that are measured anyway.

@@ -100,18 +100,13 @@ def teach(
     rng = np.random.RandomState([seed, 1])
     order: List[int] = []
     with tf.Graph().as_default():
-        fed = {name: tf.placeholder(tf.float32, (None, *shape)) for name, shape in shapes.items()}
-        kept = {
-            name: tf.placeholder(tf.float32, (None, 1, 1, shape[-1]))
-            for name, shape in shapes.items()
-        }
-        standardized = {
-            name: kept[name] * (tensor - scales[name][0]) / scales[name][1]
-            for name, tensor in fed.items()
-        }
-        weights = {
-            name: tf.Variable(value) for name, value in initial_weights(shapes, units, seed).items()
-        }
+        fed, kept, standardized = {}, {}, {}
+        for name, (mean, deviation) in scales.items():
+            fed[name] = tf.placeholder(tf.float32, (None, *shapes[name]))
+            kept[name] = tf.placeholder(tf.float32, (None, 1, 1, len(mean)))
+            standardized[name] = kept[name] * (fed[name] - mean) / deviation
+        initial = initial_weights(shapes, units, seed)
+        weights = {name: tf.Variable(value) for name, value in initial.items()}
         mask = tf.placeholder(tf.float32, [None, *lessons.masks.shape[1:]])
         loss = _balanced(foreground_logits(standardized, weights), mask)
         step = tf.train.AdamOptimizer(_LEARNING_RATE).minimize(loss)
@@ -124,11 +119,12 @@ def teach(
                 while len(order) < _BATCH:
                     order.extend(rng.permutation(len(lessons.masks)))
                 chosen, order = np.sort(order[:_BATCH]), order[_BATCH:]
-                feeds = {fed[name]: lessons.activations[name][chosen] for name in fed}
-                for name, shape in shapes.items():
-                    drawn = rng.random_sample((_BATCH, 1, 1, shape[-1]))
+                feeds = {mask: lessons.masks[chosen]}
+                for name, activations in lessons.activations.items():
+                    drawn = rng.random_sample((_BATCH, 1, 1, activations.shape[-1]))
+                    feeds[fed[name]] = activations[chosen]
                     feeds[kept[name]] = (drawn >= _DROPPED) / (1 - _DROPPED)
-                session.run(step, {**feeds, mask: lessons.masks[chosen]})
+                session.run(step, feeds)
             learnt = session.run(weights)
     return fold(learnt, scales)
 

@@ -44,7 +44,7 @@ def run(args: Namespace, mode: str) -> int:
         return 0
     if args.probe:
         _refuse_what_has_steps(args, ranks)
-    classes = args.classnum or PUBLISHED_CLASSES.get(_data_set(args) or "")
+    classes = args.classnum or PUBLISHED_CLASSES.get(args.data_set)
     validation = load_split(args, "val", classes)
     if args.val:
         if not args.load:
@@ -143,17 +143,13 @@ def _probe(args: Namespace, mode: str, training: DataSet, validation: Optional[D
     return 0
 
 
-def _data_set(args: Namespace) -> Optional[str]:
-    return "cub" if args.cub else "imagenet" if args.imagenet else None
-
-
 def load_split(
     args: Namespace, split: str, classes: Optional[int] = None, with_boxes: bool = False
 ) -> DataSet:
     """Load one split of the data that the flags name."""
-    layout, data_set = args.data_format, _data_set(args)
-    if layout is None and data_set:
-        layout = named_layout(args.data, data_set, args.dataname)
+    layout = args.data_format
+    if layout is None and args.data_set:
+        layout = named_layout(args.data, args.data_set, args.dataname)
     return load_data(args.data, split, args.dataname, layout, classes, with_boxes)
 
 
@@ -265,7 +261,7 @@ def resolve(
         strides = card.strides if card else OWN_STRIDES
     options = BuildOptions(
         classes=classes,
-        head=pick_head(backbone, shapes, _data_set(args), classes),
+        head=pick_head(backbone, shapes, args.data_set, classes),
         width=backbone.round_width(width),
         norm=norm,
         last_stride=args.laststride,
@@ -274,8 +270,7 @@ def resolve(
     )
     weight_decay = backbone.weight_decay
     if args.weight_decay is not None:
-        scale = args.weight_decay
-        weight_decay = (backbone.weight_pattern, scale) if scale else None
+        weight_decay = (backbone.weight_pattern, args.weight_decay) if args.weight_decay else None
     start = select_weights(backbone, checkpoint, options) if checkpoint else None
     recipe = Recipe(
         mode=mode,
@@ -283,7 +278,7 @@ def resolve(
         image_size=image_size,
         batch=args.batch,
         towers=towers,
-        steps=args.steps or steps_per_epoch(_data_set(args), args.batch, images, args.stepscale),
+        steps=args.steps or steps_per_epoch(args.data_set, args.batch, images, args.stepscale),
         epochs=args.epoch,
         base_lr=args.base_lr,
         lr_epochs=args.lr_epochs,

@@ -110,7 +110,7 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
     options = options_from(
         backbone,
         checkpoint,
-        "cub" if args.cub else "imagenet",
+        args.data_set or "imagenet",
         width=args.width,
         norm=args.norm,
         card=read_card(checkpoint.path),
