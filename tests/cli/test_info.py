@@ -138,6 +138,7 @@ def test_what_a_file_holds_and_what_to_do_with_it(
         values = values_of(values[0], 32, width=0.125, classes=values[1])
     told, _ = info(write_npz(tmp_path / name, values))
     assert (told["backbone"], bool(told["publisher"])) == (backbone, is_published)
+    assert (told["norm"] is None) == (backbone != "vgg")  # the others have no choice
     assert told["next"].startswith(f"dgl {command} ")
     if name == "imagenet.npz":
         assert len(told["class_names"]) == 1000 and told["class_names"][160] == "Afghan hound"

@@ -101,6 +101,7 @@ def test_other_formats_need_neither_data_nor_network(made, tmp_path):
     assert label("--out", out, "--export", "voc") == 0
     assert contents(out / "voc") == whole
     assert "--export" in refusal(label, "--out", out)
+    assert "the folder of the images" in refusal(label, made / "data", "--out", made / "data")
     assert "objects.jsonl" in refusal(label, "--out", tmp_path / "none", "--export", "voc")
 
 
