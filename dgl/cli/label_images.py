@@ -64,7 +64,6 @@ class _Run:
 
     def __init__(self, args: Namespace, predictor: Predictor, inputs: Inputs):
         self._args = args
-        self._predictor = predictor
         self._inputs = inputs
         fusions = make_fusions(predictor.entries, [args.fuse] if args.fuse else [])
         normalization = parse_normalization(args.normalize)
@@ -125,14 +124,11 @@ class _Run:
 
     def _calibration(self) -> Tuple[Optional[Model], Dict[str, str]]:
         """The model of the confidences, and what the header says of it."""
-        if self._args.calibrate is None:
-            found = read_calibration()
-            summary = found.summary()
-            if any(found.network[key] != self._network[key] for key in found.network):
-                summary["source"] += ", not of this network; --calibrate DATA fits one that is"
-        else:
-            found = self._fitted()
-            summary = found.summary()
+        is_shipped = self._args.calibrate is None
+        found = read_calibration() if is_shipped else self._fitted()
+        summary = found.summary()
+        if is_shipped and any(self._network[key] != value for key, value in found.network.items()):
+            summary["source"] += ", not of this network; --calibrate DATA fits one that is"
         model = found.models.get(self._model_name)
         return model, summary if model is not None else {}
 
@@ -149,7 +145,8 @@ class _Run:
             raise UserError(
                 f"--calibrate {args.calibrate}: no image has a box; expected true boxes"
             )
-        predictor, is_predicted = self._predictor, self._model_name.startswith("predicted")
+        predictor = self._labeler.predictor
+        is_predicted = self._model_name.startswith("predicted")
         names = ClassNames.of(predictor.class_names, predictor.classes)
         inputs = make_inputs(args.calibrate, dataset, names, is_predicted)
         items = [item for item in inputs.items if item.path in boxes]

@@ -151,8 +151,7 @@ class AttentionCallback(Callback):
     def _trigger(self) -> None:
         if self._failed:
             return
-        start = time.time()
-        first = self._views is None
+        start, is_first = time.time(), self._views is None
         if self._views is None:
             self._views = self._read()
         try:
@@ -164,7 +163,7 @@ class AttentionCallback(Callback):
                 "No more attention maps, training continues without: %s", first_line(error)
             )
             return
-        if first:
+        if is_first:
             logger.info(
                 "Drew the maps of %d images and measured GT-known on %d in %.1f s.",
                 sum(image.tag is not None for image in self._views),
@@ -222,10 +221,8 @@ class AttentionCallback(Callback):
             self._input: np.stack([rgb_to_bgr(image.view.image) for image in batch]),
             self._label: [image.sample.class_index for image in batch],
         }
-        maps: List[np.ndarray] = self.trainer.sess.run(
-            [self._maps[layer] for layer in layers], feed
-        )
-        return maps
+        maps = [self._maps[layer] for layer in layers]
+        return list(self.trainer.sess.run(maps, feed))
 
 
 def _score_map(raw: np.ndarray, size: int) -> np.ndarray:

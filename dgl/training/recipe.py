@@ -78,10 +78,8 @@ class Recipe:
     @property
     def schedule(self) -> List[Tuple[int, float]]:
         """(epoch, learning rate) pairs; a rate holds after its epoch."""
-        rates = [(0, self.base_lr)]
-        for step, epoch in enumerate(self.lr_epochs, 1):
-            rates.append((epoch, self.base_lr * LR_FACTOR**step))
-        return rates
+        epochs = enumerate((0, *self.lr_epochs))
+        return [(epoch, self.base_lr * LR_FACTOR**step) for step, epoch in epochs]
 
     @property
     def with_top5(self) -> bool:

@@ -308,9 +308,7 @@ def _trainer(recipe: Recipe, run: Run) -> Any:
     else:
         # Soft placement puts towers on the CPU if there are fewer GPUs.
         trainer = SyncMultiGPUTrainerParameterServer(list(range(recipe.towers)), ps_device="cpu")
-    # Otherwise a weight may change while backpropagation to the layers below still reads it.
-    trainer.GATE_GRADIENTS = True
-    if recipe.freeze:
-        # The same by waiting for all gradients, so that none is computed of the frozen layer.
-        trainer.GATE_GRADIENTS = tf.train.Optimizer.GATE_GRAPH
+    # Otherwise a weight may change while backpropagation to the layers below still reads it. Waiting for
+    # all gradients does the same, and none is computed of a frozen layer.
+    trainer.GATE_GRADIENTS = tf.train.Optimizer.GATE_GRAPH if recipe.freeze else True
     return trainer

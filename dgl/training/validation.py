@@ -107,19 +107,13 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
     """
     backbone = get_backbone(mode)
     checkpoint = open_weights(backbone, args.load)
-    options = options_from(
-        backbone,
-        checkpoint,
-        args.data_set or "imagenet",
-        width=args.width,
-        norm=args.norm,
-        card=read_card(checkpoint.path),
-    )
+    card, data_set = read_card(checkpoint.path), args.data_set or "imagenet"
+    options = options_from(backbone, checkpoint, data_set, args.width, args.norm, card)
     if args.laststride != 1:
         options = replace(options, last_stride=args.laststride)
     if args.strides:
         options = replace(options, strides=backbone.check_strides(args.strides))
-    check_order(read_card(checkpoint.path), validation, f"--load: {checkpoint.path}")
+    check_order(card, validation, f"--load: {checkpoint.path}")
     largest = max(sample.class_index for sample in validation.samples)
     if largest >= options.classes:
         raise UserError(
