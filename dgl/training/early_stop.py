@@ -54,7 +54,7 @@ class EarlyStop(Callback):
         self.delay = 0 if ranks.single else 1
         self.save: Optional[Callable[[], Any]] = None  # called before a stop in a sound state
         self._ranks = ranks
-        self._agreed = 0  # largest code of all ranks at the last exchange
+        self._agreed = 0  # largest code of several ranks, exchanged with the last step
         self._previous_handlers: Dict[int, Any] = {}
 
     def request(self, reason: StopReason) -> None:
@@ -69,17 +69,15 @@ class EarlyStop(Callback):
 
     def stop_if_requested(self) -> None:
         """Raise ``StopTraining`` if a rank requested it; to be called equally often on all ranks."""
-        self._exchange()
-        self._stop_if_agreed()
+        self._stop_for(self._exchange())
 
-    def _exchange(self) -> None:
-        self._agreed = code_of(self.reason)
-        if not self._ranks.single:
-            fed = {self._own: self._agreed}
-            self._agreed = int(tf.get_default_session().run(self._largest, fed))
+    def _exchange(self) -> int:
+        own = code_of(self.reason)
+        if self._ranks.single:
+            return own
+        return int(tf.get_default_session().run(self._largest, {self._own: own}))
 
-    def _stop_if_agreed(self) -> None:
-        code = self._agreed
+    def _stop_for(self, code: int) -> None:
         if not code:
             return
         if self.reason is None or code_of(self.reason) != code:
@@ -120,9 +118,7 @@ class EarlyStop(Callback):
             self._agreed = int(values.results)
 
     def _trigger_step(self) -> None:
-        if self._ranks.single:
-            self._agreed = code_of(self.reason)
-        self._stop_if_agreed()
+        self._stop_for(code_of(self.reason) if self._ranks.single else self._agreed)
 
     def _after_train(self) -> None:
         for number, handler in self._previous_handlers.items():
