@@ -2,8 +2,9 @@
 
 import argparse
 import difflib
+import re
 import sys
-from typing import Any, List, Optional
+from typing import Any, Iterable, List, Optional, Sequence, Set
 
 from dgl import __version__
 from dgl.cli import (
@@ -113,15 +114,33 @@ def make_parser(only: Optional[str] = None) -> argparse.ArgumentParser:
     return parser
 
 
+def _actions(parser: argparse.ArgumentParser, command: str) -> List[argparse.Action]:
+    """The flags and arguments of a command."""
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    actions: List[argparse.Action] = commands.choices[command]._actions
+    return actions
+
+
 def _refuse(parser: argparse.ArgumentParser, command: str, word: str) -> None:
     """Exit for a word that a command does not take, with one line that names the nearest flag."""
-    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    flags = [
-        flag for action in commands.choices[command]._actions for flag in action.option_strings
-    ]
+    flags = [flag for action in _actions(parser, command) for flag in action.option_strings]
     near = difflib.get_close_matches(word.partition("=")[0], flags, 1)
     expected = f"did you mean {near[0]}?" if near else f"expected those of dgl {command} --help"
     parser.exit(2, f"error: {printable(word)}: unknown argument; {expected}\n")
+
+
+def _as_typed(message: str, actions: Iterable[argparse.Action], argv: Sequence[str]) -> str:
+    """A message with flags as they were typed; it begins with none that the command does not have."""
+    words = {word.partition("=")[0] for word in argv}
+    known: Set[str] = set()
+    for action in actions:
+        known.update(action.option_strings)
+        typed = words.intersection(action.option_strings)
+        if typed:
+            names = "|".join(action.option_strings)
+            message = re.sub(rf"(?<!\S)({names})(?![\w-])", min(typed), message)
+    first, _, rest = message.partition(" ")
+    return rest if first.startswith("--") and first.rstrip(":") not in known else message
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -137,4 +156,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     # The name of an unset variable; results would lie about in this folder.
     if "" in (getattr(args, "out", None), getattr(args, "outdir", None)):
         raise UserError("--out: no name; expected a folder, such as . for this one")
-    return by_name[args.command].run(args)
+    try:
+        return by_name[args.command].run(args)
+    except UserError as error:
+        error.args = (_as_typed(str(error), _actions(parser, args.command), argv),)
+        raise

@@ -28,7 +28,8 @@ def test_an_unknown_flag_is_2_with_the_nearest_one(word, near):
 @pytest.mark.parametrize(
     "words, part",
     [
-        ("info gone.npz", "gone.npz"),
+        ("info gone.npz", "error: gone.npz: "),
+        ("localize --layer gone --gpu=-1", "error: --layer gone: "),
         ("localize gone.jpg", "gone.jpg"),
         ("evaluate --load gone.npz --data gone", "gone"),
         ("study --tune-split val", "--load"),
