@@ -5,17 +5,7 @@ import functools
 import operator
 import os
 import re
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
-)
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from dgl.data.text_files import read_lines
 from dgl.errors import ArgumentError, UserError, first_few, quote

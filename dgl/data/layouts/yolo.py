@@ -16,14 +16,7 @@ from dgl.data.class_names import read_class_names
 from dgl.data.image_files import image_names, is_folder_entry, scan_folder
 from dgl.data.image_io import image_size
 from dgl.data.layouts.registry import Request, register_layout
-from dgl.data.sample import (
-    SPLIT_CANDIDATES,
-    SPLIT_NAMES,
-    SPLITS,
-    Box,
-    DataSet,
-    samples_of_objects,
-)
+from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, SPLITS, Box, DataSet, samples_of_objects
 from dgl.data.text_files import (
     DIGITS,
     check_box,
