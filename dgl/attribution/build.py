@@ -3,7 +3,7 @@
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from dgl.attribution.gradients import KERNEL, SharedGradients
-from dgl.attribution.normgrad import local_probability
+from dgl.attribution.normgrad_local import local_probability
 from dgl.attribution.registry import (
     ANY,
     CLASS_GRADIENT,

@@ -16,8 +16,8 @@ max normalization ``dgl-pcs``, ``dgl-no-loss`` and ``hirescam`` are the same map
 
 from typing import Union
 
-from dgl.attribution.gradcam import hires_cam
 from dgl.attribution.gradients import KERNEL, class_gradients, loss_gradients
+from dgl.attribution.hirescam import hires_cam
 from dgl.attribution.registry import CLASS_GRADIENT, LOSS_GRADIENT, Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
@@ -72,9 +72,11 @@ def _dgl(evidence: Evidence) -> Tensor:
     return combine(evidence.activation, evidence.class_gradient, evidence.loss_gradient)
 
 
-attribution_method(
+@attribution_method(
     "dgl-pcs", "DGL, class selection alone", _REFERENCE, needs=[CLASS_GRADIENT], order=7
-)(hires_cam)
+)
+def _class_selection_alone(evidence: Evidence) -> Tensor:
+    return hires_cam(evidence)
 
 
 @attribution_method(

@@ -5,7 +5,7 @@ object, by DGL's maps. It finds the whole object where a map finds its telling p
 classes: ``foreground`` is the same for every class, and takes no gradient.
 
 ``refined`` multiplies the head's probability ``p`` with the local probability of the class ``p_c``
-(:func:`~dgl.attribution.normgrad.local_probability`), relative to its maximum, and with DGL's map
+(:func:`~dgl.attribution.normgrad_local.local_probability`), relative to its maximum, and with DGL's map
 ``m`` of the layer:
 
     ``M = p * p_c * sqrt(max(m, 0) / max m)``

@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
         image_size: int, side of the network's square input in pixels.
         foreground: (N, H, W) float in [0, 1], the foreground head's probability.
         local_probability: (N, h, w) float in (0, 1], of the target class around each place of the last
-            layer, relative to its maximum; see :mod:`dgl.attribution.normgrad`.
+            layer, relative to its maximum; see :mod:`dgl.attribution.normgrad_local`.
     """
 
     activation: Any = None
