@@ -28,15 +28,11 @@ class ArgumentError(UserError, ValueError):
 
 
 class Stopped(Exception):
-    """Inputs that ended early on request, with its results so far saved.
-
-    Attributes:
-        exit_code: int, of the process; 128 + N for signal N.
-    """
+    """Inputs that ended early on request, with its results so far saved."""
 
     def __init__(self, message: object, exit_code: int):
         super().__init__(printable(str(message)))
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # of the process; 128 + N for signal N
 
 
 _is_script = False

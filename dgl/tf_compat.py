@@ -54,11 +54,6 @@ def use_reference_kernels() -> None:
     os.environ.setdefault(_KERNELS, "0")
 
 
-def use_fast_kernels() -> None:
-    """Compute with oneDNN, unless the environment variable or :func:`use_reference_kernels` is set."""
-    os.environ.setdefault(_KERNELS, "1")
-
-
 def reference_kernels() -> bool:
     """Whether TensorFlow 1.15's rounding is requested, so no arithmetic may be rearranged."""
     return os.environ.get(_KERNELS) == "0"
@@ -115,15 +110,14 @@ def _load() -> Any:
     else:
         os.environ.pop(_LEGACY, None)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    use_fast_kernels()
+    os.environ.setdefault(_KERNELS, "1")  # oneDNN, unless the user or the program chose before
     with _quiet_stderr(), collection_paused():
         import tensorflow.compat.v1 as tf
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     warnings.filterwarnings("ignore", message=".*tf.layers.* is deprecated")
-    warnings.filterwarnings(
-        "ignore", message=".*set_learning_phase"
-    )  # by Keras models in graph mode
+    # By Keras models in graph mode.
+    warnings.filterwarnings("ignore", message=".*set_learning_phase")
     return tf
 
 

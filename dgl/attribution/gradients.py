@@ -18,6 +18,7 @@ flows back, because both columns are the same logit.
 """
 
 import math
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from dgl.backbones.registry import BINARY, SOFTMAX
@@ -78,9 +79,9 @@ def probabilities(logits: Tensor, head: str = SOFTMAX) -> Tensor:
 def loss_signal(
     logits: Tensor,
     class_index: Tensor,
-    alpha: Union[float, Tensor] = DEFAULT_ALPHA,
-    semantics: str = KERNEL,
-    head: str = SOFTMAX,
+    alpha: Union[float, Tensor],
+    semantics: str,
+    head: str,
 ) -> Tensor:
     """What flows back from the logits for ``G_L``, (N, classes); as :func:`loss_gradients`."""
     check_alpha(alpha)
@@ -180,34 +181,19 @@ def loss_gradients(
     return backward(logits, activations, signal, "loss_gradient")
 
 
+@dataclass
 class SharedGradients:
-    """Both gradients of a network at several layers, each backward pass built once, at first use.
+    """Both gradients of a network at several layers, each backward pass built once, at first use."""
 
-    Args:
-        logits: (N, classes) float.
-        activations: ordered name -> (N, H, W, C) float tensor, every layer that any map needs.
-        class_index: (N,) int32.
-        pooled: name of the layer that global average pooling reads, ``None`` where it is not known.
-        head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
-        head: as of :func:`loss_gradients`.
-    """
-
-    def __init__(
-        self,
-        logits: Tensor,
-        activations: Mapping[str, Tensor],
-        class_index: Tensor,
-        pooled: Optional[str] = None,
-        head_weights: Optional[Tensor] = None,
-        head: str = SOFTMAX,
-    ):
-        self._head = head
-        self._logits = logits
-        self._pooled = pooled
-        self._head_weights = head_weights
-        self._activations = activations
-        self._class_index = class_index
-        self._passes: Dict[Tuple[Any, ...], Dict[str, Tensor]] = {}
+    logits: Tensor  # (N, classes) float
+    # Name -> (N, H, W, C) float, every layer that any map needs
+    activations: Mapping[str, Tensor]
+    class_index: Tensor  # (N,) int32
+    # Name of the layer that global average pooling reads, `None` where it is not known
+    pooled: Optional[str] = None
+    head_weights: Optional[Tensor] = None  # (C, classes) float, the classifier's, with `pooled`
+    head: str = SOFTMAX  # as of loss_gradients()
+    _passes: Dict[Tuple[Any, ...], Dict[str, Tensor]] = field(default_factory=dict, init=False)
 
     def class_gradient(self, layer: str) -> Tensor:
         """``G_H`` of a layer."""
@@ -226,13 +212,13 @@ class SharedGradients:
         """
         check_alpha(alpha)
         check_semantics(semantics)
-        semantics = semantics if self._head == SOFTMAX else KERNEL
+        semantics = semantics if self.head == SOFTMAX else KERNEL
         if is_infinite(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
         if not is_shared:
-            settings = alpha, semantics, self._head
+            settings = alpha, semantics, self.head
             return self._built("loss_gradient", layer, loss_signal, *settings)
-        residual = self._built("residual", layer, loss_signal, 1.0, EXACT, self._head)
+        residual = self._built("residual", layer, loss_signal, 1.0, EXACT, self.head)
         if semantics == EXACT:
             return finite(alpha) * residual
         return residual + (1.0 - alpha) * self.class_gradient(layer)
@@ -243,13 +229,13 @@ class SharedGradients:
         """The gradient at one layer of the pass of ``make_signal`` with these settings."""
         key = (name, *settings)
         if key not in self._passes:
-            signal = make_signal(self._logits, self._class_index, *settings)
-            layers = {k: tensor for k, tensor in self._activations.items() if k != self._pooled}
+            signal = make_signal(self.logits, self.class_index, *settings)
+            layers = {k: tensor for k, tensor in self.activations.items() if k != self.pooled}
             tensors = list(layers.values())
-            found = backward(self._logits, tensors, signal, name) if layers else []
+            found = backward(self.logits, tensors, signal, name) if layers else []
             self._passes[key] = dict(zip(layers, found))
-            if self._pooled is not None and self._pooled in self._activations:
-                self._passes[key][self._pooled] = pooled_gradient(
-                    self._activations[self._pooled], signal, self._head_weights
+            if self.pooled is not None and self.pooled in self.activations:
+                self._passes[key][self.pooled] = pooled_gradient(
+                    self.activations[self.pooled], signal, self.head_weights
                 )
         return self._passes[key][layer]

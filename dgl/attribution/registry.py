@@ -21,30 +21,20 @@ ANY, LAST, IMAGE = "any", "last", "image"
 
 
 class Evidence(NamedTuple):
-    """Graph tensors of one layer of a network; ``None`` for parts that the method does not need.
+    """Graph tensors of one layer of a network; ``None`` for parts that the method does not need."""
 
-    Attributes:
-        activation: (N, H, W, C) float, after the layer's nonlinearity; of either sign in networks that
-            others built.
-        class_gradient: (N, H, W, C) float, ``G_H = d z_c / d S``.
-        loss_gradient: (N, H, W, C) float, ``G_L = d J / d S``.
-        logits: (N, classes) float.
-        class_index: (N,) int32, the target class of each image.
-        head_weights: (C, classes) float, from the pooled features of the last layer to the logits.
-        image_size: int, side of the network's square input in pixels.
-        foreground: (N, H, W) float in [0, 1], the foreground head's probability.
-        local_probability: (N, h, w) float in (0, 1], of the target class around each place of the last
-            layer, relative to its maximum; see :mod:`dgl.attribution.normgrad_local`.
-    """
-
+    # (N, H, W, C) float, after the layer's nonlinearity; of either sign in networks that others built
     activation: Any = None
-    class_gradient: Any = None
-    loss_gradient: Any = None
-    logits: Any = None
-    class_index: Any = None
+    class_gradient: Any = None  # (N, H, W, C) float, `G_H = d z_c / d S`
+    loss_gradient: Any = None  # (N, H, W, C) float, `G_L = d J / d S`
+    logits: Any = None  # (N, classes) float
+    class_index: Any = None  # (N,) int32, the target class of each image
+    # (C, classes) float, from the pooled features of the last layer to the logits
     head_weights: Any = None
-    image_size: Any = None
-    foreground: Any = None
+    image_size: Any = None  # int, side of the network's square input in pixels
+    foreground: Any = None  # (N, H, W) float in [0, 1], the foreground head's probability
+    # (N, h, w) float in (0, 1], of the target class around each place of the last layer, relative to
+    # its maximum; see `dgl.attribution.normgrad_local`
     local_probability: Any = None
 
 
@@ -52,28 +42,18 @@ MapFunction = Callable[[Evidence], Any]
 
 
 class Method(NamedTuple):
-    """An attribution method.
+    """An attribution method."""
 
-    Attributes:
-        name: value of ``--method``.
-        title: name in prose and tables.
-        reference: authors, venue and year.
-        needs: subset of :data:`NEEDS`, the parts of the evidence besides activation and logits.
-        function: :class:`Evidence` -> (N, H, W) float tensor, unnormalized.
-        layers: ``"any"``; ``"last"``, for the layer that feeds global average pooling only; or
-            ``"image"``, for a map that belongs to no layer.
-        order: position in tables and help; ties are in order of name.
-        threshold: fraction of the map's maximum that counts as object, where that of the backbone does
-            not suit; else ``None``.
-    """
-
-    name: str
-    title: str
-    reference: str
-    needs: FrozenSet[str]
-    function: MapFunction
+    name: str  # value of `--method`
+    title: str  # name in prose and tables
+    reference: str  # authors, venue and year
+    needs: FrozenSet[str]  # of NEEDS, the parts of the evidence besides activation and logits
+    function: MapFunction  # Evidence -> (N, H, W) float tensor, unnormalized
+    # ANY; LAST, for the layer that feeds global average pooling only; or IMAGE, for a map that belongs
+    # to no layer
     layers: str = ANY
-    order: int = 1000
+    order: int = 1000  # position in tables and help; ties are in order of name
+    # Fraction of the map's maximum that counts as object, where that of the backbone does not suit
     threshold: Optional[float] = None
 
 
@@ -128,19 +108,12 @@ _SETTINGS = re.compile(rf"pa=([^,]+)(?:,({KERNEL}|{EXACT}))?")
 
 
 class Request(NamedTuple):
-    """One value of ``--method``.
+    """One value of ``--method``."""
 
-    Attributes:
-        text: the value as written, which names the map.
-        method: :class:`Method`.
-        alpha: its own alpha, or ``None`` for ``--pa``'s.
-        semantics: its own ``"kernel"`` or ``"exact"``, or ``None`` for that of the run.
-    """
-
-    text: str
+    text: str  # the value as written, which names the map
     method: Method
-    alpha: Optional[float] = None
-    semantics: Optional[str] = None
+    alpha: Optional[float] = None  # its own alpha, or `None` for that of `--pa`
+    semantics: Optional[str] = None  # its own "kernel" or "exact", or `None` for that of the run
 
 
 def parse_method(text: str) -> Request:
@@ -149,9 +122,6 @@ def parse_method(text: str) -> Request:
     Args:
         text: a name of :data:`METHODS`, or one with settings, ``NAME(pa=ALPHA)``,
             ``NAME(pa=ALPHA,exact)`` or ``NAME(pa=ALPHA,kernel)``.
-
-    Returns:
-        :class:`Request`.
 
     Raises:
         UserError: unknown name, settings that are not of this form, alpha out of range, or settings for

@@ -119,9 +119,9 @@ def _depthwise(features: Tensor, kernel: int, stride: int, data_format: str) -> 
 def _build(image: Tensor, options: BuildOptions, scale: _Scale) -> Network:
     """The network on ``image`` as :data:`PREPROCESSING` says; see :class:`~dgl.backbones.Backbone`."""
     endpoints = {}
-    formats = {"data_format": options.data_format}
     axis = 3 if options.data_format == "channels_last" else 1
-    with tp.argscope([tp.Conv2D, tp.GlobalAvgPooling, tp.BatchNorm], **formats):
+    layers = [tp.Conv2D, tp.GlobalAvgPooling, tp.BatchNorm]
+    with tp.argscope(layers, data_format=options.data_format):
         features = _convolution("stem", image, options.channels(_STEM_CHANNELS), 3, 2)
         endpoints["stem"] = features
         for index, block in enumerate(_blocks(scale)):

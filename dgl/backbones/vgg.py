@@ -24,13 +24,7 @@ from dgl.backbones.published import (
     torch_names,
     torchvision_file,
 )
-from dgl.backbones.registry import (
-    USUAL_DEFAULTS,
-    Backbone,
-    BuildOptions,
-    Network,
-    register_backbone,
-)
+from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
 from dgl.errors import UserError
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
@@ -44,18 +38,18 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
     """The network on normalized BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
     endpoints = {}
     batch_norm = options.norm == "bn"
+    activation = tp.BNReLU if batch_norm else tf.nn.relu
 
     def conv(name: str, features: Tensor, channels: int) -> Tensor:
-        activation = tp.BNReLU if batch_norm else tf.nn.relu
-        width, biased = options.channels(channels), not batch_norm
+        width = options.channels(channels)
         endpoints[name] = tp.Conv2D(
-            name, features, width, 3, activation=activation, use_bias=biased
+            name, features, width, 3, activation=activation, use_bias=not batch_norm
         )
         return endpoints[name]
 
     features = image
-    formats = {"data_format": options.data_format}
-    with tp.argscope([tp.Conv2D, tp.MaxPooling, tp.GlobalAvgPooling], **formats):
+    windows = [tp.Conv2D, tp.MaxPooling, tp.GlobalAvgPooling]
+    with tp.argscope(windows, data_format=options.data_format):
         for block, (channels, repeats) in enumerate(_BLOCKS, 1):
             for index in range(1, repeats + 1):
                 features = conv(f"conv{block}_{index}", features, channels)
@@ -159,7 +153,6 @@ register_backbone(
             *keras_files("vgg16", CAFFE, _OXFORD, _DIFFERS, _KERAS_CHECKS),
             torchvision_file("vgg16-397923af.pth", _DIFFERS, 527.796),
         ),
-        localize=USUAL_DEFAULTS,  # layer and threshold of the published demo
         released=released_checkpoint("vgg16-dgl", "10Mf5bpqMOZGO_gHLi5PBhVXb98b9mpTO"),
         published_names=(
             PublishedNames(TENSORPACK, _fits_tensorpack, same_names),

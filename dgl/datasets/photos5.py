@@ -96,11 +96,6 @@ class Result(NamedTuple):
     boxes_left_out: int  # boxes of kept images that have no area in them
 
 
-def class_index_of(image_id: str) -> int:
-    """Index of an image's class in :data:`CLASS_NAMES`, from an id such as ``kangaroo_00090``."""
-    return CLASS_NAMES.index(image_id.rpartition("_")[0])
-
-
 def split_of(image_id: str) -> str:
     """``"val"`` where the CRC-32 of the id is divisible by 4, else ``"train"``."""
     return "train" if zlib.crc32(image_id.encode("ascii")) % 4 else "val"
@@ -211,15 +206,16 @@ def _write_images(
 ) -> Result:
     """Write images, annotations and lists below ``folder``."""
     lines: Dict[str, List[str]] = {split: [] for split in SPLITS}
-    result = Result({split: [0] * len(CLASS_NAMES) for split in SPLITS}, list(dropped), 0)
+    kept = {split: [0] * len(CLASS_NAMES) for split in SPLITS}
+    dropped, boxes_left_out = list(dropped), 0
     for source in tqdm(sources, unit="image", desc="scaling photographs", disable=not progress):
         prepared = _prepare(source)
         if isinstance(prepared, Dropped):
-            result.dropped.append(prepared)
+            dropped.append(prepared)
             continue
         image, boxes = prepared
-        split, class_index = split_of(source.id), class_index_of(source.id)
-        name = CLASS_NAMES[class_index]
+        split, name = split_of(source.id), source.id.rpartition("_")[0]
+        class_index = CLASS_NAMES.index(name)
         # Training images are in a folder per class, validation images in one.
         path = source.id if split == "val" else f"{name}/{source.id}"
         image.save(os.path.join(folder, split, path + ".jpg"), "JPEG", quality=JPEG_QUALITY)
@@ -228,18 +224,17 @@ def _write_images(
         _write_text(os.path.join(folder, "annotations", split, path + ".xml"), xml)
         corners = " ".join(map(str, max(boxes, key=lambda box: _area(tuple(box)))))
         lines[split].append(f"{path}.jpg {class_index} {corners}")
-        result.kept[split][class_index] += 1
-        left_out = result.boxes_left_out + len(source.boxes) - len(boxes)
-        result = result._replace(boxes_left_out=left_out)
+        kept[split][class_index] += 1
+        boxes_left_out += len(source.boxes) - len(boxes)
     for split in SPLITS:
         if not lines[split]:
-            reasons = "; ".join(_reason_lines(result.dropped)) or "none dropped"
+            reasons = "; ".join(_reason_lines(dropped)) or "none dropped"
             raise UserError(
                 f"--out: no image for {split} is left; expected some in the repositories ({reasons})"
             )
         path = os.path.join(folder, "labels", NAME, split + ".txt")
         _write_text(path, "\n".join((*lines[split], "")))
-    return result
+    return Result(kept, dropped, boxes_left_out)
 
 
 def _prepare(source: Source) -> Union[Tuple[Image.Image, List[_IntBox]], Dropped]:

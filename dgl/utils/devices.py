@@ -73,13 +73,7 @@ def session_config(gpus: int) -> SessionConfig:
 
     The session gets its own threads. The last bit of oneDNN's results depends on what a thread computed
     before, so with threads shared by all sessions of a process the same network and image could give
-    different results, for example after training.
-
-    Args:
-        gpus: number of GPUs, from :func:`select_gpus`.
-
-    Returns:
-        ``tf.ConfigProto``.
+    different results, for example after training. ``gpus`` is their number, from :func:`select_gpus`.
     """
     from tensorpack.tfutils.common import get_default_sess_config
 

@@ -95,11 +95,11 @@ def new_folder(out: str, replace: bool = False) -> Iterator[str]:
     killed program left is removed.
 
     Args:
-        out: str, the folder to make; it may exist if it is empty.
-        replace: bool, whether an older one makes way, with all that it holds.
+        out: the folder to make; it may exist if it is empty.
+        replace: whether an older one makes way, with all that it holds.
 
     Yields:
-        str, the empty folder to fill.
+        The empty folder to fill.
 
     Raises:
         UserError: ``out`` is not empty or cannot be written.
@@ -124,13 +124,9 @@ def new_folder(out: str, replace: bool = False) -> Iterator[str]:
 
 
 def weights_fingerprint(path: str) -> str:
-    """SHA-256 of a checkpoint's files, by which results identify the weights they were made with.
+    """SHA-256 of a checkpoint's files, hexadecimal, by which results identify their weights.
 
-    Args:
-        path: str, a file, a SavedModel's folder, or the prefix of TensorFlow's files.
-
-    Returns:
-        str, hexadecimal.
+    ``path`` is a file, a SavedModel's folder, or the prefix of TensorFlow's files.
 
     Raises:
         UserError: a file cannot be read.

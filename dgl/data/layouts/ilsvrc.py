@@ -208,7 +208,9 @@ def _read_val(listed: Sequence[Entry], source: str, keys: Sequence[str], bad: Ba
     lacking = []
     for entry in progress(listed, "annotations", " files"):
         with bad:
-            path = _val_path(source, entry)
+            path = _xml_path(source, entry)
+            if not os.path.exists(path):  # as in ILSVRC, without the image's folder
+                path = os.path.join(source, os.path.basename(path))
             annotation = read_annotation(path)
             if annotation is None or not annotation.names:
                 lacking.append(path + (" (missing)" if annotation is None else " (no object)"))
@@ -239,14 +241,6 @@ def _read_val(listed: Sequence[Entry], source: str, keys: Sequence[str], bad: Ba
             found.append((entry, label, annotation))
     bad.refuse(len(found))
     return found
-
-
-def _val_path(source: str, entry: Entry) -> str:
-    """The XML of an image: under the image's own path or, as in ILSVRC, without the folder."""
-    mirrored = _xml_path(source, entry)
-    return (
-        mirrored if os.path.exists(mirrored) else os.path.join(source, os.path.basename(mirrored))
-    )
 
 
 def _read_train(listed: Sequence[Entry], source: Optional[str], bad: BadLines) -> _Found:

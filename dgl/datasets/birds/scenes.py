@@ -63,9 +63,8 @@ def _leaf(
 def _leaves(
     canvas: np.ndarray, rng: Rng, count: int, size: float, colors: Sequence[ArrayLike]
 ) -> None:
-    height, width = canvas.shape[:2]
     for _ in range(count):
-        center = rng.uniform((0, 0), (width, height))
+        center = rng.uniform((0, 0), canvas.shape[1::-1])
         color = jitter(rng, colors[int(rng.integers(len(colors)))], 16)
         _leaf(canvas, rng, center, size * rng.uniform(0.6, 1.5), color)
 
@@ -206,8 +205,7 @@ def _blobs(canvas: np.ndarray, rng: Rng, count: int, side: int) -> None:
 
 
 def _twig(canvas: np.ndarray, rng: Rng, side: int) -> None:
-    height, width = canvas.shape[:2]
-    start = rng.uniform((0, 0), (width, height))
+    start = rng.uniform((0, 0), canvas.shape[1::-1])
     frame = transform(side * rng.uniform(0.2, 0.6), rng.uniform(0, 360), start)
     knots = np.stack([np.linspace(0, 1, 5), rng.normal(0, 0.06, 5)], axis=1)
     thickness = rng.uniform(0.015, 0.05)
@@ -220,8 +218,7 @@ def _twig(canvas: np.ndarray, rng: Rng, side: int) -> None:
 
 
 def _flower(canvas: np.ndarray, rng: Rng, side: int) -> None:
-    height, width = canvas.shape[:2]
-    center = rng.uniform((0, 0), (width, height))
+    center = rng.uniform((0, 0), canvas.shape[1::-1])
     size, color = side * rng.uniform(0.015, 0.04), plumage_color(rng, 0.8)
     turn = rng.uniform(0, 90)
     petals = int(rng.integers(4, 8))
