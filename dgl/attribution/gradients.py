@@ -77,11 +77,7 @@ def probabilities(logits: Tensor, head: str = SOFTMAX) -> Tensor:
 
 
 def loss_signal(
-    logits: Tensor,
-    class_index: Tensor,
-    alpha: Union[float, Tensor],
-    semantics: str,
-    head: str,
+    logits: Tensor, class_index: Tensor, alpha: Union[float, Tensor], semantics: str, head: str
 ) -> Tensor:
     """What flows back from the logits for ``G_L``, (N, classes); as :func:`loss_gradients`."""
     check_alpha(alpha)

@@ -4,6 +4,7 @@ Variables carry TF-slim's names, so slim's ImageNet checkpoint restores without 
 SAME everywhere and Mixed_6a keeps its input's resolution.
 """
 
+import itertools
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -252,10 +253,7 @@ def _fits_keras(shapes: Shapes) -> Optional[str]:
 
 def _in_order(numbers: Mapping[int, str], kind: str) -> Iterator[str]:
     """Endless names of the numbered layers of a kind, gaps included, which the caller reports."""
-    number = min(numbers)
-    while True:
-        yield numbers.get(number, f"{kind}_{number}")
-        number += 1
+    return (numbers.get(number, f"{kind}_{number}") for number in itertools.count(min(numbers)))
 
 
 def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:

@@ -18,7 +18,6 @@ from dgl.backbones.published import (
     OWN_STRIDES,
     TENSORPACK,
     TORCHVISION,
-    PublishedFile,
     PublishedNames,
     Shapes,
     released_checkpoint,
@@ -202,8 +201,6 @@ _RELEASED = {
     "resnet50": "1vnkV4plmf7bcyN-1nzY1xv54QExGzitf",
     "resnet50se": "1I9jSV6-TzRssfL0RiWWZzRuhQ1zR0tQP",
 }
-# Squeeze-excite ResNets of the other depths are not published.
-_TENSORPACK_FILES = ("50", "50-SE", "101", "152")
 
 
 def _count_blocks(shapes: Shapes, template: str, first: int = 0) -> Tuple[int, ...]:
@@ -245,32 +242,21 @@ def _recognize(shapes: Shapes, depth: int, squeeze_excite: bool) -> bool:
 _DEEPEST = re.compile(r"group2/block(\d{1,4})/")
 
 
-def _files(depth: int, squeeze_excite: bool) -> Sequence[PublishedFile]:
-    files = []
-    name = f"{depth}-SE" if squeeze_excite else str(depth)
-    if name in _TENSORPACK_FILES:
-        own = f"ImageNet-ResNet{name}.npz"
-        files.append(tensorpack_file("ResNet", own, OURS, CODE_APACHE, _DIFFERS))
+def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
+    mode = "resnet{}{}".format(depth, "se" if squeeze_excite else "")
+    file_name = "ImageNet-ResNet{}{}.npz".format(depth, "-SE" if squeeze_excite else "")
+    fits = partial(_fits_tensorpack, depth=depth, squeeze_excite=squeeze_excite)
+    names, files = [PublishedNames(TENSORPACK, fits, same_names)], []
+    # Squeeze-excite ResNets of the other depths are not published.
+    if depth == 50 or not squeeze_excite:
+        files.append(tensorpack_file("ResNet", file_name, OURS, CODE_APACHE, _DIFFERS))
     if not squeeze_excite:
+        fits = partial(_fits_torchvision, depth=depth)
+        names.append(PublishedNames(TORCHVISION, fits, _TORCHVISION))
         files += [
             torchvision_file(own, _DIFFERS_FROM_TORCH, mebibytes)
             for own, mebibytes in _TORCHVISION_FILES[depth]
         ]
-    return [replace(file, strides="published") for file in files]
-
-
-def _names(depth: int, squeeze_excite: bool) -> Sequence[PublishedNames]:
-    fits = partial(_fits_tensorpack, depth=depth, squeeze_excite=squeeze_excite)
-    names = [PublishedNames(TENSORPACK, fits, same_names)]
-    if not squeeze_excite:
-        fits = partial(_fits_torchvision, depth=depth)
-        names.append(PublishedNames(TORCHVISION, fits, _TORCHVISION))
-    return names
-
-
-def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
-    mode = "resnet{}{}".format(depth, "se" if squeeze_excite else "")
-    file_name = "ImageNet-ResNet{}{}.npz".format(depth, "-SE" if squeeze_excite else "")
     pretrained = {mode: file_name}
     released = None
     if mode in _RELEASED:
@@ -287,8 +273,8 @@ def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
         stem_channels=64,
         pretrained=pretrained,
         gradient_multipliers=((r"(conv0|group[0-2])/.*beta", 2.0), (r"linear/b", 2.0)),
-        published_files=tuple(_files(depth, squeeze_excite)),
-        published_names=tuple(_names(depth, squeeze_excite)),
+        published_files=tuple(replace(file, strides="published") for file in files),
+        published_names=tuple(names),
         released=released,
         recognize=partial(_recognize, depth=depth, squeeze_excite=squeeze_excite),
     )

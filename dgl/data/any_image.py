@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dgl.data.image_io import Decoded, decode_pil, decode_stream, read_reduced
-from dgl.errors import ArgumentError, UserError, first_line, quote
+from dgl.errors import ArgumentError, UserError, quote, reason_of
 
 # How far floats may leave 0..1 or 0..255, as resizing and rounding make them.
 _TOLERANCE = 1e-3
@@ -112,7 +112,7 @@ def _as_array(image: Any) -> np.ndarray:
     except Exception as error:  # which one depends on the library that the object comes from
         raise ArgumentError(
             f"image: a {type(image).__name__} that is no array of numbers "
-            f"({quote(first_line(error), 120)}); {_EXPECTED}"
+            f"({reason_of(error, 120)}); {_EXPECTED}"
         ) from error
 
 

@@ -32,10 +32,7 @@ from dgl.utils.files import read_bounded
 _EXPECTED = "annotations/instances_<split>.json, <split>/_annotations.coco.json or annotations.json"
 _SPLIT_FILE = r"(?:instances_|annotations_|coco_)?(?:{})(?:[-_]?\d{{4}})?\.json"
 # One file for all images.
-_ANY_FILE = re.compile(
-    r"(?:_?annotations(?:\.coco)?|instances|instances_default|result|labels|coco)\.json",
-    re.IGNORECASE,
-)
+_ANY_FILE = r"(?:_?annotations(?:\.coco)?|instances|instances_default|result|labels|coco)\.json"
 _ROBOFLOW = "_annotations.coco.json"
 _KEYS = re.compile(rb'"(?:images|annotations|categories|info|licenses)"\s*:')
 _PEEK_BYTES = 4096
@@ -67,8 +64,7 @@ def load_coco(request: Request) -> DataSet:
     folder and ``DATA`` that has one of them.
 
     Returns:
-        Samples in the order of ``images``, boxes
-        ``(x, y, x + width, y + height)``.
+        Samples in the order of ``images``, boxes ``(x, y, x + width, y + height)``.
     """
     data_dir, bad = request.data_dir, request.bad
     path = _choose_file(data_dir, request.split)
@@ -102,24 +98,27 @@ def load_coco(request: Request) -> DataSet:
 
 def _find_files(data_dir: str, split: str) -> List[str]:
     """Paths of the files that may be a split's, of its own name first."""
-    folders = [data_dir, os.path.join(data_dir, "annotations")]
-    names = {
-        folder: sorted(entry.name for entry in scan_folder(folder) if entry.name.endswith(".json"))
+    folders = filter(os.path.isdir, (data_dir, os.path.join(data_dir, "annotations")))
+    paths = [
+        path
         for folder in folders
-        if os.path.isdir(folder)
-    }
+        for path in sorted(entry.path for entry in scan_folder(folder))
+        if path.endswith(".json")
+    ]
+
+    def named(pattern: str) -> List[str]:
+        names = re.compile(pattern, re.IGNORECASE)
+        return [path for path in paths if names.fullmatch(os.path.basename(path))]
+
     for candidate in SPLIT_CANDIDATES[split]:
-        pattern = re.compile(_SPLIT_FILE.format("|".join(SPLIT_NAMES[candidate])), re.IGNORECASE)
-        found = [os.path.join(d, n) for d in names for n in names[d] if pattern.fullmatch(n)]
+        found = named(_SPLIT_FILE.format("|".join(SPLIT_NAMES[candidate])))
         found += [os.path.join(data_dir, alias, _ROBOFLOW) for alias in SPLIT_NAMES[candidate]]
-        found = [path for path in found if _is_coco(path)]
+        found = list(filter(_is_coco, found))
         if found:
             return found
-    other = re.compile(_SPLIT_FILE.format("|".join(sum(SPLIT_NAMES.values(), ()))), re.IGNORECASE)
-    if any(other.fullmatch(name) for found in names.values() for name in found):
+    if named(_SPLIT_FILE.format("|".join(sum(SPLIT_NAMES.values(), ())))):
         return []  # what has no split of its own in its name belongs to none of several
-    found = [os.path.join(d, n) for d in names for n in names[d] if _ANY_FILE.fullmatch(n)]
-    return [path for path in found if _is_coco(path)]
+    return list(filter(_is_coco, named(_ANY_FILE)))
 
 
 def _choose_file(data_dir: str, split: str) -> str:

@@ -66,9 +66,8 @@ def load_yolo(request: Request) -> DataSet:
     ``images/<split>``, or all of ``images`` where there is no such folder.
 
     Returns:
-        Samples sorted by path, or in the order of the list. A sample's id is
-        the path below ``images``. An image whose header cannot be read has no boxes; reading it reports
-        why.
+        Samples sorted by path, or in the order of the list. A sample's id is the path below ``images``.
+        An image whose header cannot be read has no boxes; reading it reports why.
     """
     data_dir, bad = request.data_dir, request.bad
     source = first_there(data_dir, _YAML_NAMES)
