@@ -72,11 +72,9 @@ def _dgl(evidence: Evidence) -> Tensor:
     return combine(evidence.activation, evidence.class_gradient, evidence.loss_gradient)
 
 
-@attribution_method(
+attribution_method(
     "dgl-pcs", "DGL, class selection alone", _REFERENCE, needs=[CLASS_GRADIENT], order=7
-)
-def _class_selection_alone(evidence: Evidence) -> Tensor:
-    return hires_cam(evidence)
+)(hires_cam)
 
 
 @attribution_method(

@@ -12,14 +12,6 @@ from dgl.utils.types import Tensor
     "gradcam", "Grad-CAM", "Selvaraju et al., ICCV 2017", needs=[CLASS_GRADIENT], order=1
 )
 def grad_cam(evidence: Evidence) -> Tensor:
-    """The Grad-CAM map.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` and
-            ``class_gradient``.
-
-    Returns:
-        (N, H, W) float, not negative.
-    """
+    """The Grad-CAM map, (N, H, W) float, not negative."""
     weights = tf.reduce_mean(evidence.class_gradient, axis=[1, 2])
     return tf.nn.relu(tf.einsum("nhwc,nc->nhw", evidence.activation, weights))

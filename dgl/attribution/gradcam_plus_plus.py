@@ -19,15 +19,7 @@ from dgl.utils.types import Tensor
     "gradcam++", "Grad-CAM++", "Chattopadhay et al., WACV 2018", needs=[CLASS_GRADIENT], order=2
 )
 def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
-    """The Grad-CAM++ map.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` of either sign and
-            ``class_gradient``.
-
-    Returns:
-        (N, H, W) float, not negative.
-    """
+    """The Grad-CAM++ map, (N, H, W) float, not negative; activations of either sign."""
     positive = tf.nn.relu(evidence.class_gradient)
     total = tf.reduce_sum(tf.nn.relu(evidence.activation), axis=[1, 2], keepdims=True)
     # a * ReLU(g) with g^2 canceled: the same where g > 0 and zero elsewhere, but the denominator is

@@ -14,13 +14,5 @@ from dgl.utils.types import Tensor
     "hirescam", "HiResCAM", "Draelos and Carin, arXiv 2020", needs=[CLASS_GRADIENT], order=4
 )
 def hires_cam(evidence: Evidence) -> Tensor:
-    """The HiResCAM map.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` and
-            ``class_gradient``.
-
-    Returns:
-        (N, H, W) float of either sign.
-    """
+    """The HiResCAM map, (N, H, W) float of either sign."""
     return tf.reduce_sum(evidence.class_gradient * evidence.activation, axis=3)

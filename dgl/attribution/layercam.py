@@ -12,14 +12,6 @@ from dgl.utils.types import Tensor
     "layercam", "LayerCAM", "Jiang et al., IEEE TIP 2021", needs=[CLASS_GRADIENT], order=3
 )
 def layer_cam(evidence: Evidence) -> Tensor:
-    """The LayerCAM map.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` and
-            ``class_gradient``.
-
-    Returns:
-        (N, H, W) float, not negative.
-    """
+    """The LayerCAM map, (N, H, W) float, not negative."""
     weighted = tf.nn.relu(evidence.class_gradient) * evidence.activation
     return tf.nn.relu(tf.reduce_sum(weighted, axis=3))

@@ -19,14 +19,6 @@ from dgl.utils.types import Tensor
     "normgrad", "NormGrad", "Rebuffi et al., CVPR 2020", needs=[CLASS_GRADIENT], order=5
 )
 def norm_grad(evidence: Evidence) -> Tensor:
-    """The square root of the NormGrad map.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation``, of either sign, and
-            ``class_gradient``.
-
-    Returns:
-        (N, H, W) float, not negative.
-    """
+    """The square root of the NormGrad map, (N, H, W) float, not negative; activations of either sign."""
     norms = [tf.norm(part, axis=3) for part in (evidence.activation, evidence.class_gradient)]
     return tf.sqrt(norms[0] * norms[1])

@@ -16,15 +16,7 @@ from dgl.utils.types import Tensor
     "xgradcam", "XGrad-CAM", "Fu et al., BMVC 2020", needs=[CLASS_GRADIENT], order=2
 )
 def x_grad_cam(evidence: Evidence) -> Tensor:
-    """The XGrad-CAM map.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` of either sign and
-            ``class_gradient``.
-
-    Returns:
-        (N, H, W) float, not negative.
-    """
+    """The XGrad-CAM map, (N, H, W) float, not negative; activations of either sign."""
     product = evidence.activation * evidence.class_gradient
     weights = tf.math.divide_no_nan(
         tf.reduce_sum(product, axis=[1, 2]), tf.reduce_sum(abs(evidence.activation), axis=[1, 2])
