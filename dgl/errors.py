@@ -98,12 +98,9 @@ def _stdout_is_closed_pipe() -> bool:
 def printable(text: str) -> str:
     r"""Text from outside as one line that is safe to print on a terminal.
 
-    Args:
-        text: str, possibly with surrogates, which stand for bytes of a file name that are not UTF-8.
-
-    Returns:
-        str: line ends become spaces; control characters, marks that change the direction of writing,
-        and surrogates are escaped as Python writes them (``\x1b``).
+    Line ends become spaces; control characters, marks that change the direction of writing, and
+    surrogates, which stand for bytes of a file name that are not UTF-8, are escaped as Python writes them
+    (``\x1b``).
     """
     text = " ".join(text.splitlines())
     if text.isprintable():

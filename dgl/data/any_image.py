@@ -123,9 +123,8 @@ def _rgb(array: np.ndarray) -> np.ndarray:
         raise ArgumentError(
             f"{what}, channels first; expected (H, W, 3): numpy.moveaxis(image, 0, -1)"
         )
-    if array.ndim not in (2, 3) or not array.size or array.shape[2:] not in (
-        (), (1,), (2,), (3,), (4,),
-    ):  # fmt: skip
+    is_image = array.ndim == 2 or (array.ndim == 3 and 1 <= array.shape[2] <= 4)
+    if not is_image or not array.size:
         raise ArgumentError(f"{what}; {_EXPECTED}")
     pixels = _eight_bits(array, what)
     if pixels.ndim == 2 or pixels.shape[2] == 1:

@@ -24,15 +24,7 @@ _CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 
 
 class ClassNames(Sequence[str]):
-    """Names by class index; a network without names has an empty one.
-
-    Attributes:
-        names: tuple of str; empty where names are not known.
-        wordnet_ids: tuple of str, such as ``"n02088094"``; empty where not known.
-        other_names: tuple of tuples of other words for each class; empty where not known.
-        classes: the number of classes, which may be more than the number of names.
-        given: the number of names before those of more than ``classes`` were left out.
-    """
+    """Names by class index; a network without names has an empty one."""
 
     def __init__(
         self,
@@ -42,8 +34,10 @@ class ClassNames(Sequence[str]):
         classes: Optional[int] = None,
     ):
         """Take the names by class index as they are; those of more than ``classes`` are left out."""
+        # Their number may be more than that of names.
         self.classes = len(names) if classes is None else classes
-        self.given = len(names)
+        self.given = len(names)  # before those of more than `classes` were left out
+        # All three are empty where they are not known; an id is such as "n02088094".
         self.names = tuple(names)[: self.classes]
         self.wordnet_ids = tuple(wordnet_ids)[: self.classes]
         self.other_names = tuple(map(tuple, other_names))[: self.classes]

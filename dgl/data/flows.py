@@ -176,18 +176,13 @@ class FailureKeeper(ProxyDataFlow):  # type: ignore[misc]
 
     After a failure it repeats the last datapoint, so that the step that waits for one ends and
     :class:`~dgl.training.early_stop.StopOnDataFailure` gets its turn.
-
-    Attributes:
-        error: the exception, or ``None``.
-        given: datapoints yielded before it.
-        close: ends what works for the flow; nothing may read it afterwards.
     """
 
     def __init__(self, flow: DataFlow, close: Callable[[], None] = lambda: None):
         super().__init__(flow)
-        self.close = close
+        self.close = close  # ends what works for the flow; nothing may read it afterwards
         self.error: Optional[Exception] = None
-        self.given = 0
+        self.given = 0  # datapoints yielded before the error
 
     def __iter__(self) -> Iterator[Any]:
         point = None

@@ -49,16 +49,12 @@ class BadLines:
 
     A wrong line among a thousand is a slip, and the others are as good as before; if more than the part
     ``most`` are wrong, the file is not what it was taken for. A class out of range is never left out.
-
-    Attributes:
-        reasons: the messages.
-        lost: keys of images with something wrong, see :meth:`of`.
     """
 
     def __init__(self, most: float = 0.01) -> None:
         self._most = most
-        self.reasons: List[str] = []
-        self.lost: Set[Any] = set()
+        self.reasons: List[str] = []  # the messages
+        self.lost: Set[Any] = set()  # keys of images with something wrong, see `of`
         self._key: Any = None
         self._first: Optional[UserError] = None
         # By image, the places of its lines and its class.

@@ -30,11 +30,8 @@ _warned: Set[str] = set()  # values of --gpu, which the parts of a program ask f
 def select_gpus(gpu: Optional[str]) -> int:
     """Restrict this process to the GPUs of ``--gpu`` and count them.
 
-    Args:
-        gpu: comma-separated indices, ``""`` or ``"-1"`` for the CPU, ``None`` for all GPUs.
-
-    Returns:
-        int, 0 without GPUs or GPU support in TensorFlow, which is logged where one was named.
+    ``gpu`` is comma-separated indices, ``""`` or ``"-1"`` for the CPU, ``None`` for all GPUs. The number
+    is 0 without GPUs or GPU support in TensorFlow, which is logged where one was named.
 
     Raises:
         UserError: ``gpu`` is not a list of indices.

@@ -46,12 +46,8 @@ def ordered_map(
 ) -> Iterator[_Result]:
     """Apply ``function`` to every item in a thread pool and yield the results in order.
 
-    Only a few items per worker are read ahead, so a long iterable is never held in memory.
-
-    Args:
-        function: callable of one item.
-        items: iterable.
-        workers: number of threads; 1 stays in the calling thread, ``None`` is one per core.
+    Only a few items per worker are read ahead, so a long iterable is never held in memory. One worker
+    stays in the calling thread, ``None`` is one thread per core.
 
     Yields:
         The results in the order of ``items``. An exception of ``function`` is raised at its place in
