@@ -123,8 +123,7 @@ def _window_of(op: Any) -> Tuple[List[int], List[int], List[int]]:
 class Layer(NamedTuple):
     """One layer of a backbone."""
 
-    # index, name: as `--clayer` takes either
-    index: int  # type: ignore[assignment]
+    index: int  # type: ignore[assignment]  # this and the name: as `--clayer` takes either
     name: str
     shape: Tuple[int, int, int]  # (height, width, channels) of its activation
     field: Field

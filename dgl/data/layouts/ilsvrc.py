@@ -272,13 +272,12 @@ def _xml_path(source: str, entry: Entry) -> str:
 def list_split(data_dir: str, part: str, bad: BadLines) -> List[Entry]:
     """The images of a split, by the list in ``ImageSets`` or else by what the folder holds.
 
+    A listed image may be missing; one of ``val`` on several lines is there as often, with a logged
+    warning.
+
     Args:
         part: the folder of the split; for ``"train"`` every image is in a class folder.
         bad: takes the messages of wrong lines, and of images that differ in their extension alone.
-
-    Returns:
-        List of :class:`Entry`. A listed image may be missing; one of ``val`` on several lines is
-        there as often, with a logged warning.
 
     Raises:
         UserError: the folder is missing, or more than one line in a hundred is not as expected or leads
