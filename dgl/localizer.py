@@ -46,12 +46,18 @@ class Localizer:
                 print(found.class_name, found.probability, found.box)
 
     :meth:`from_keras` takes a model of Keras in memory, :meth:`from_graph` any TensorFlow graph.
+
+    Attributes:
+        predictor: the :class:`~dgl.predict.session.MapSession` behind it, for raw maps.
+        entry: (method, layer) of the map and the box.
+        threshold: float in [0, 1], fraction of the map's maximum that counts as object.
+        class_names: :class:`~dgl.data.class_names.ClassNames`, empty where names are not known.
     """
 
-    predictor: "MapSession"  # for raw maps
-    entry: Tuple[str, str]  # (method, layer) of the map and the box
-    threshold: float  # in [0, 1], fraction of the map's maximum that counts as object
-    class_names: ClassNames  # empty where names are not known
+    predictor: "MapSession"
+    entry: Tuple[str, str]
+    threshold: float
+    class_names: ClassNames
 
     def __init__(
         self,

