@@ -1,7 +1,8 @@
 """Griffe extension: roles in docstrings (``:class:`~dgl.backbones.registry.Backbone```) become links.
 
 A name links where the API page documents it; elsewhere it is code. A paragraph that ends in ``::``
-introduces an example, as in reStructuredText, and ends in ``:`` here.
+introduces an example, as in reStructuredText, and ends in ``:`` here. A field of a class that a comment
+describes, on its line or right above it, has that comment as its docstring.
 """
 
 import os
@@ -28,7 +29,10 @@ class Roles(griffe.Extension):
         self._modules = documented()
 
     def on_object(self, *, obj, **kwargs):
-        """Rewrite one docstring."""
+        """Rewrite one docstring, or make one."""
+        if obj.docstring is None and obj.is_attribute and obj.parent.is_class:
+            text = _comment(obj)
+            obj.docstring = griffe.Docstring(text, parent=obj) if text else None
         if obj.docstring is not None:
             text = _ROLE.sub(lambda match: self._link(match, obj), obj.docstring.value)
             obj.docstring.value = _EXAMPLE.sub(":", text)
@@ -53,6 +57,21 @@ class Roles(griffe.Extension):
                 if home.path in self._modules and not found.name.startswith("_"):
                     return found.path
         return None
+
+
+def _comment(obj):
+    """The comment that describes a field of a class; ``""`` without one."""
+    lines = obj.lines_collection[obj.filepath]
+    text = re.sub(
+        r"^type: ignore\S*( # )?", "", lines[obj.endlineno - 1].partition("  # ")[2].strip()
+    )
+    above = []
+    for line in reversed(lines[: obj.lineno - 1]):
+        if text or not line.strip().startswith("# "):
+            break
+        above.insert(0, line.strip()[2:])
+    text = text or " ".join(above)
+    return text[:1].upper() + text[1:]
 
 
 def _lookup(package, path):
