@@ -102,9 +102,8 @@ class Run:
     folder: str  # of the log
     point: ResumePoint  # where the run begins
     ranks: Ranks = SINGLE  # this process among all; only the chief writes files
-    save_minutes: Optional[float] = (
-        None  # how often a checkpoint is saved in mid-epoch too, if at all
-    )
+    # How often a checkpoint is saved in mid-epoch too, if at all
+    save_minutes: Optional[float] = None
     gpus: int = 0  # of this host, from `dgl.utils.devices.select_gpus`
     attention: Optional[AttentionImages] = None  # whose maps the chief draws every epoch, if any
 
