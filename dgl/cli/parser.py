@@ -4,7 +4,7 @@ import argparse
 import difflib
 import re
 import sys
-from typing import Any, Iterable, List, Optional, Sequence, Set
+from typing import Any, Iterable, List, Optional, Sequence
 
 from dgl import __version__
 from dgl.cli import (
@@ -132,7 +132,7 @@ def _refuse(parser: argparse.ArgumentParser, command: str, word: str) -> None:
 def _as_typed(message: str, actions: Iterable[argparse.Action], argv: Sequence[str]) -> str:
     """A message with flags as they were typed; it begins with none that the command does not have."""
     words = {word.partition("=")[0] for word in argv}
-    known: Set[str] = set()
+    known = set(words)
     for action in actions:
         known.update(action.option_strings)
         typed = words.intersection(action.option_strings)

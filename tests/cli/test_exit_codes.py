@@ -32,6 +32,7 @@ def test_an_unknown_flag_is_2_with_the_nearest_one(word, near):
         ("localize --layer gone --gpu=-1", "error: --layer gone: "),
         ("localize gone.jpg", "gone.jpg"),
         ("evaluate --load gone.npz --data gone", "gone"),
+        ("make-data photos5 --out a --raccoon b --kangaroo c --fruit d", "error: --"),
         ("study --tune-split val", "--load"),
         ("train --data gone", "gone"),
         ("convert gone.pth", "gone.pth"),
