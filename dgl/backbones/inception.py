@@ -1,5 +1,7 @@
-"""Inception-V3 up to Mixed_6e at output stride 8, then `Logits/add2`, `Logits/add1`, GAP, 1 x 1 conv.
+"""The Inception-V3 backbone (Szegedy et al., 2016), cut short and with DGL's layers at its end.
 
+It goes up to Mixed_6e at output stride 8, then through `Logits/add2`, `Logits/add1`, global average pooling
+and a 1 x 1 convolution.
 Variables carry TF-slim's names, so slim's ImageNet checkpoint restores without renaming. Padding is
 SAME everywhere and Mixed_6a keeps its input's resolution.
 """

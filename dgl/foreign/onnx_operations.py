@@ -1,4 +1,4 @@
-"""The operations of ONNX by those of TensorFlow, as PyTorch's exporter uses them.
+"""Translate the operations of ONNX that PyTorch's exporter writes to those of TensorFlow.
 
 Each is a function of ONNX's inputs, in their order, and of its attributes, by their names; what some
 versions of ONNX have as an input and others as an attribute is one parameter. Tensors keep ONNX's order,

@@ -1,4 +1,4 @@
-"""Find what attribution needs of a classifier's graph: image, layers and their layout, pooled layer."""
+"""Find in any classifier's graph what maps are computed from: image, layers, layout, pooled layer."""
 
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Set, Tuple

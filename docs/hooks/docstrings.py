@@ -1,8 +1,9 @@
-"""Griffe extension: roles in docstrings (``:class:`~dgl.backbones.registry.Backbone```) become links.
+"""Griffe extension for the docstrings of the API page: links, examples, and comments of fields.
 
-A name links where the API page documents it; elsewhere it is code. A paragraph that ends in ``::``
-introduces an example, as in reStructuredText, and ends in ``:`` here. A field of a class that a comment
-describes, on its line or right above it, has that comment as its docstring.
+Roles (``:class:`~dgl.backbones.registry.Backbone```) become links where the API page documents the name,
+and code elsewhere. A paragraph that ends in ``::`` introduces an example, as in reStructuredText, and ends
+in ``:`` here. A field of a class that a comment describes, on its line or right above it, has that comment
+as its docstring.
 """
 
 import os
@@ -22,7 +23,7 @@ def documented():
         return set(_DIRECTIVE.findall(stream.read()))
 
 
-class Roles(griffe.Extension):
+class Docstrings(griffe.Extension):
     """Rewrites the docstrings of every object that is loaded."""
 
     def __init__(self):
