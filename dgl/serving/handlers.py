@@ -56,6 +56,7 @@ class Controls(NamedTuple):
     tab: str = ONE
     other_method: str = OTHER_METHOD  # of the second map of TWO
     other_layer: int = int(_USUAL.layer)
+    mode: Optional[str] = None  # backbone that the positions are of; None for the checkpoint's
 
 
 class Shown(NamedTuple):
@@ -106,6 +107,7 @@ class Handlers:
         """The maps of the session's image; the network runs only for those not computed before."""
         start = time.time()
         try:
+            controls = self.adapted(controls)
             session, model, choice = self._chosen(session, controls)
             runs = session.runs
             other = choice._replace(
@@ -165,7 +167,7 @@ class Handlers:
         Raises:
             UserError: there is no image, or no such map.
         """
-        session, model, choice = self._chosen(session, controls)
+        session, model, choice = self._chosen(session, self.adapted(controls))
         result = self._predict(session, controls, choice, [choice.entry])
         raw = result.maps[choice.entry]
         if kind == "png":
@@ -189,17 +191,18 @@ class Handlers:
             }
         )
 
-    def adapted(self, controls: Controls, checkpoint: int, mode: str) -> Controls:
-        """The controls after a change of checkpoint.
+    def adapted(self, controls: Controls) -> Controls:
+        """The controls; with default layers and threshold if the positions are of another backbone.
 
-        If its backbone is not ``mode``, the one before, its defaults of layer and threshold are taken.
+        The page has such positions between a change of backbone and the move of its sliders.
         """
-        model = self.engine.model(checkpoint)
-        controls = controls._replace(checkpoint=checkpoint, class_index=None)
-        if model.mode == mode:
+        model = self.engine.model(int(controls.checkpoint))
+        if controls.mode in (None, model.mode):
             return controls
         layer = model.default_layer
-        return controls._replace(layer=layer, other_layer=layer, threshold=model.threshold)
+        return controls._replace(
+            layer=layer, other_layer=layer, threshold=model.threshold, mode=model.mode
+        )
 
     def backbones(self) -> List[Tuple[str, int]]:
         """(name, index of its first checkpoint) of every backbone that has a checkpoint."""

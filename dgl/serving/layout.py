@@ -84,6 +84,7 @@ class Layout:
             self.tab,
             self.other_method,
             self.other_layer,
+            self.mode,
         ]
         self.parts = [self.one, self.all, self.two, self.facts, self.classes, self.status]
 

@@ -170,9 +170,9 @@ class _Events:
         self._at.any_class.input(choose, [self._at.any_class, *self._inputs], outputs, **events)
 
     def _connect_checkpoints(self, events: Dict[str, Any]) -> None:
-        def change(chosen: Any, mode: str, session: Any, *values: Any) -> List[Any]:
-            handlers, controls = self._handlers, Controls(*values)
-            chosen = int(chosen or 0)
+        def change(chosen: Any, session: Any, *values: Any) -> List[Any]:
+            handlers, chosen = self._handlers, int(chosen or 0)
+            controls = Controls(*values)._replace(checkpoint=chosen, class_index=None)
             model = handlers.engine.model(chosen)
             last = len(model.layers) - 1
             # A position that is given here would come back after `move` below.
@@ -182,7 +182,7 @@ class _Events:
                 else gr.Slider(maximum=last, value=last)
                 for position in (controls.layer, controls.other_layer)
             ]
-            controls = handlers.adapted(controls, chosen, mode)
+            controls = handlers.adapted(controls)
             layer, other = int(controls.layer), int(controls.other_layer)
             return [
                 chosen,
@@ -211,21 +211,17 @@ class _Events:
             *self._at.parts,
         ]
 
-        def move(chosen: Any, mode: str, *sliders: Any) -> List[Any]:
-            controls = Controls()._replace(
-                layer=sliders[0], other_layer=sliders[1], threshold=sliders[2]
-            )
-            controls = self._handlers.adapted(controls, int(chosen or 0), mode)
-            mode = self._handlers.engine.model(controls.checkpoint).mode
-            return [mode, controls.layer, controls.other_layer, controls.threshold]
+        def move(*values: Any) -> List[Any]:
+            controls = self._handlers.adapted(Controls(*values))
+            return [controls.mode, controls.layer, controls.other_layer, controls.threshold]
 
         # Gradio's slider resets to its former position when its maximum and its position change at once,
         # so it is moved afterwards.
         sliders = [self._at.mode, self._at.layer, self._at.other_layer, self._at.threshold]
         for choice in (self._at.checkpoint, self._at.backbone):
-            choice.input(change, [choice, self._at.mode, *self._inputs], outputs, **events).then(
+            choice.input(change, [choice, *self._inputs], outputs, **events).then(
                 move,
-                [self._at.checkpoint, *sliders],
+                self._at.controls,
                 sliders,
                 show_progress="hidden",
                 api_visibility="private",

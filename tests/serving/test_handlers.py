@@ -154,8 +154,13 @@ def test_alphas():
 
 
 @pytest.mark.parametrize("before, sliders", [("vgg", (9, 0.6)), ("efficientnet_lite0", (2, 0.2))])
-def test_another_backbone_brings_its_defaults(handlers, before, sliders):
+def test_another_backbone_brings_its_defaults(handlers, session, before, sliders):
     """The sliders stay where the checkpoint before had the same backbone."""
-    adapted = handlers.adapted(Controls(class_index=3, layer=9, threshold=0.6), 0, before)
-    assert (adapted.layer, adapted.threshold) == sliders and adapted.class_index is None
+    controls = Controls(layer=9, other_layer=9, threshold=0.6, mode=before)
+    adapted = handlers.adapted(controls)
+    assert (adapted.layer, adapted.other_layer, adapted.threshold) == (sliders[0], *sliders)
+    # What is asked for before the sliders have moved is of the same layer.
+    layer, threshold = sliders
+    expected = handlers.show(session, Controls(layer=layer, threshold=threshold))
+    assert handlers.show(session, controls).one == expected.one
     assert handlers.backbones() == [("VGG16", 0)]
