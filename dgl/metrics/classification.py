@@ -1,10 +1,10 @@
 """Top-1 and top-5 classification error."""
 
-from typing import Any, Dict, Mapping, Sequence, Union
+from typing import Any, Dict, Sequence, Union
 
 import numpy as np
 
-from dgl.metrics.evaluator import Evaluator, as_batch, percent
+from dgl.metrics.evaluator import Evaluator, as_batch
 from dgl.metrics.records import Column
 from dgl.utils.types import ArrayLike
 
@@ -85,19 +85,15 @@ class ClassificationEvaluator(Evaluator):
         """``top1_error``, ``top5_error`` with more than five classes, in percent, and ``images``."""
         return dict(self._own_figures(), images=self.images)
 
-    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """``top1_error`` and, with more than five classes, ``top5_error``."""
-        figures = {"top1_error": percent(totals["beyond_top1"], totals["images"])}
-        if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
-            figures["top5_error"] = percent(totals["beyond_top5"], totals["images"])
-        return figures
-
     def _columns(self) -> Dict[str, Column]:
         return {"rank": Column("int32")}
 
     def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         rank = self.records.column("rank")[rows]
-        return {"beyond_top1": rank >= 1, "beyond_top5": rank >= 5}
+        terms = {"top1_error": rank >= 1}
+        if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
+            terms["top5_error"] = rank >= 5
+        return terms
 
 
 def checked_ranks(logits: ArrayLike, labels: ArrayLike, classes: int) -> np.ndarray:

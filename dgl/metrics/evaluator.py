@@ -22,9 +22,9 @@ _BLOCK = 2048
 class Evaluator:
     """Base of the evaluators: rows under fixed settings.
 
-    A subclass sets :attr:`name` and implements :meth:`_columns`, :meth:`_terms` or :attr:`summed`, and
-    :meth:`figures`; :attr:`counted` or :meth:`_counted` where not every row counts. Its own ``add``
-    appends to ``self.records``.
+    A subclass sets :attr:`name` and implements :meth:`_columns` and :meth:`_terms` or :attr:`summed`;
+    :meth:`figures` where they are not means, and :attr:`counted` or :meth:`_counted` where not every row
+    counts. Its own ``add`` appends to ``self.records``.
     """
 
     name = ""
@@ -113,8 +113,9 @@ class Evaluator:
         return sums
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """Figure -> float64 (B,) in percent, of totals as :meth:`totals` gives them."""
-        raise NotImplementedError
+        """Figure -> float64 (B,) in percent, of totals as :meth:`totals` gives them; here their means."""
+        images = totals["images"]
+        return {name: percent(own, images) for name, own in totals.items() if name != "images"}
 
     def result(self) -> Dict[str, Any]:
         """The figures of everything that was added, in percent.

@@ -5,7 +5,7 @@ with any true box reaches 0.5.
 """
 
 import math
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -136,14 +136,6 @@ class FixedThresholdEvaluator(Evaluator):
             "rows": self._rows(),
         }
 
-    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """``gt_known``, ``top1_loc`` and, with more than five classes, ``top5_loc``."""
-        return {name: percent(totals[name], totals["images"]) for name in self._figure_names()}
-
-    def _figure_names(self) -> Tuple[str, ...]:
-        with_top5 = self._settings["classes"] > TOP5_NEEDS_MORE_THAN
-        return ("gt_known", "top1_loc", "top5_loc") if with_top5 else ("gt_known", "top1_loc")
-
     def _columns(self) -> Dict[str, Column]:
         return {
             "box": Column("int32", (4,)),
@@ -158,7 +150,10 @@ class FixedThresholdEvaluator(Evaluator):
     def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         rank = self.records.column("rank")[rows]
         right = self.records.column("iou")[rows] >= self._settings["iou"]
-        return {"gt_known": right, "top1_loc": right & (rank < 1), "top5_loc": right & (rank < 5)}
+        terms = {"gt_known": right, "top1_loc": right & (rank < 1)}
+        if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
+            terms["top5_loc"] = right & (rank < 5)
+        return terms
 
     def _rows(self) -> List[Dict[str, Any]]:
         ids, terms = self.records.ids, self._terms(np.arange(len(self.records)))
@@ -168,7 +163,7 @@ class FixedThresholdEvaluator(Evaluator):
             line: Dict[str, Any] = {"id": ids[row] if ids else None}
             line.update(zip(("x0", "y0", "x1", "y1"), box))
             own = {"iou": iou, "case": CASES[case]}
-            own.update((name, bool(terms[name][row])) for name in self._figure_names())
+            own.update((name, bool(values[row])) for name, values in terms.items())
             rows.append({**line, **(dict.fromkeys(own) if math.isnan(iou) else own)})
         return rows
 

@@ -4,11 +4,11 @@ A mosaic shows images of different classes. For each class in it, the map should
 Boxes around single objects cannot tell a map of the class from a map of whatever stands out; mosaics can.
 """
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dgl.metrics.evaluator import Evaluator, check_lengths, percent
+from dgl.metrics.evaluator import Evaluator, check_lengths
 from dgl.metrics.records import Column
 from dgl.utils.types import ArrayLike
 
@@ -98,10 +98,6 @@ class PointingGameEvaluator(Evaluator):
     def result(self) -> Dict[str, Any]:
         """``share``, ``positive_share`` and ``hit`` in percent, and the number of ``mosaics``."""
         return dict(self._own_figures(), mosaics=self.images)
-
-    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """``share``, ``positive_share`` and ``hit``, means over the mosaics."""
-        return {name: percent(totals[name], totals["images"]) for name in FIGURES}
 
     def _columns(self) -> Dict[str, Column]:
         return {name: Column("float64") for name in FIGURES}
