@@ -51,9 +51,9 @@ def choose_mosaics(results: Results, grid: Grid, seed: int) -> List[List[int]]:
     """
     images = results.images
     names = ("class_index", "rank", "class_probability")
-    columns = [images.column(name)[images.order()].tolist() for name in names]
+    columns = [images.column(name).tolist() for name in names]
     known: Dict[int, List[Tuple[float, int]]] = {}
-    for key, label, rank, probability in zip(sorted(images.ids), *columns):
+    for key, label, rank, probability in sorted(zip(images.ids, *columns)):
         if rank == 1 and probability > LEAST_PROBABILITY:
             known.setdefault(label, []).append((-probability, int(key)))
     left = {label: sorted(known[label]) for label in sorted(known)}

@@ -20,7 +20,7 @@ from dgl.data.class_names import ClassNames, read_class_names
 from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import MAX_CLASSES, DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation.layer_fusion import Fusion, make_fusions
+from dgl.evaluation.layer_fusion import Fusion, entry_name, make_fusions
 from dgl.metrics.box_check import RAW, UPRIGHT
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
@@ -83,7 +83,7 @@ class Plan:
 
     def threshold_of(self, protocol: str, entry: Tuple[str, str]) -> Optional[float]:
         """The threshold selected for an entry, or ``None``."""
-        return self.thresholds.get(protocol, {}).get("{}@{}".format(*entry))
+        return self.thresholds.get(protocol, {}).get(entry_name(entry))
 
     def localization_evaluator(
         self, protocol: str, entry: Tuple[str, str]

@@ -15,7 +15,6 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
 from dgl.metrics.classification import ClassificationEvaluator
-from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.metrics.records import Column, Records
 from dgl.utils.files import read_bounded, write_atomically
 
@@ -63,7 +62,7 @@ class Results:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.classification: Dict[str, ClassificationEvaluator] = {
+        self.classification = {
             name: ClassificationEvaluator(plan.classes) for name in plan.protocols
         }
         self.localization: Dict[Tuple[str, Tuple[str, str]], Any] = {
@@ -72,9 +71,7 @@ class Results:
             for entry in plan.all_entries
         }
         pixels = [(entry, plan.pixel_evaluator()) for entry in plan.entries]
-        self.pixels: Dict[Tuple[str, str], PixelApEvaluator] = {
-            entry: own for entry, own in pixels if own is not None
-        }
+        self.pixels = {entry: own for entry, own in pixels if own is not None}
         self.images = Records(IMAGE_COLUMNS)
         self.names: Dict[str, str] = {}
         self.errors: Dict[str, Tuple[str, str]] = {}

@@ -65,9 +65,9 @@ def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Di
         }
         for entry in plan.entries
     ]
-    best = _best_entries(rows, "box_acc")
+    best = best_rows(rows, "box_acc")
     for row in rows:
-        row["chosen"] = best[row["method"]] == (row["method"], row["layer"])
+        row["chosen"] = row["layer"] == best[row["method"]]["layer"]
     description = {
         "split": plan.data["split"],
         "images": found[protocol, plan.entries[0]]["images"],
@@ -78,13 +78,13 @@ def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Di
     return thresholds, description
 
 
-def _best_entries(rows: Iterable[Mapping[str, Any]], figure: str) -> Dict[str, Tuple[str, str]]:
-    """Method -> its (method, layer) of the highest figure, the first of several."""
+def best_rows(rows: Iterable[Mapping[str, Any]], figure: str) -> Dict[str, Mapping[str, Any]]:
+    """Method -> its row of the highest figure, the first of several."""
     best: Dict[str, Mapping[str, Any]] = {}
     for row in rows:
         if row[figure] > best.setdefault(row["method"], row)[figure]:
             best[row["method"]] = row
-    return {method: (method, row["layer"]) for method, row in best.items()}
+    return best
 
 
 def compute_metrics(
@@ -210,12 +210,9 @@ def chosen_entries(
     rows: Iterable[Mapping[str, Any]], protocol: str, selection: Optional[Mapping[str, Any]] = None
 ) -> Dict[str, Tuple[str, str]]:
     """Method -> the entry that stands for it: the layer chosen on other data, else the best one here."""
-    selected = {
-        row["method"]: (row["method"], row["layer"])
-        for row in (selection or {}).get("rows", ())
-        if row["chosen"]
-    }
-    return {**_best_entries(rows, RANKING[protocol]), **selected}
+    selected = [row for row in (selection or {}).get("rows", ()) if row["chosen"]]
+    chosen = [*best_rows(rows, RANKING[protocol]).values(), *selected]
+    return {row["method"]: (row["method"], row["layer"]) for row in chosen}
 
 
 def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
@@ -239,14 +236,12 @@ def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
 
 def image_rows(results: Results) -> List[Dict[str, Any]]:
     """One flat record per image: the prediction, then box, IoU and outcome of every entry."""
-    plan, images = results.plan, results.images
-    keys, rows = images.ids, {}
+    plan, images, rows = results.plan, results.images, {}
     names = ("class_index", "predicted_index", "probability", "class_probability", "rank")
-    columns = [images.column(name).tolist() for name in names]
-    for row in images.order():
-        own, predicted, probability, class_probability, rank = (each[row] for each in columns)
-        rows[keys[row]] = {
-            "id": results.names[keys[row]],
+    lines = sorted(zip(images.ids, *(images.column(name).tolist() for name in names)))
+    for key, own, predicted, probability, class_probability, rank in lines:
+        rows[key] = {
+            "id": results.names[key],
             "class_index": own,
             "class_name": class_name(plan, own),
             "predicted_index": predicted,

@@ -3,19 +3,7 @@
 import contextlib
 import logging
 import threading
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-    TypeVar,
-)
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 import numpy as np
 
@@ -192,7 +180,7 @@ class MapSession:
         at_once: Optional[int] = None,  # most images of a run, see images_at_once
         beside_others: Optional[int] = None,  # most of a run beside another thread's; others wait
     ):
-        self.entries: List[Entry] = list(fetches.maps)
+        self.entries = list(fetches.maps)
         self._session = session
         self._image = image
         self._target = target

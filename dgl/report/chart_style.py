@@ -7,18 +7,7 @@ Agg backend, without pyplot and its global state.
 import contextlib
 import io
 import itertools
-from typing import (
-    Any,
-    ContextManager,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -61,13 +50,12 @@ _STYLE = {
 }
 
 
-def styled() -> ContextManager[None]:
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
     """Context in which a chart is drawn and saved."""
     # text.parse_math came with matplotlib 3.6.
-    context: ContextManager[None] = matplotlib.rc_context(
-        {k: v for k, v in _STYLE.items() if k in matplotlib.rcParams}
-    )
-    return context
+    with matplotlib.rc_context({k: v for k, v in _STYLE.items() if k in matplotlib.rcParams}):
+        yield
 
 
 def line_styles(methods: Iterable[str]) -> List[Tuple[str, str, str]]:

@@ -274,9 +274,8 @@ def alpha_chart(rows: Rows, path: str, metric: str) -> None:
             x = [infinity if math.isinf(r["alpha"]) else math.log10(r["alpha"]) for r in own]
             x = [value + shift for value in x]
             y = [float(row[metric]) for row in own]
-            joined = sum(
-                math.isfinite(row["alpha"]) for row in own
-            )  # the line ends before infinity
+            # The line ends before infinity.
+            joined = sum(math.isfinite(row["alpha"]) for row in own)
             axes.plot(x[:joined], y[:joined], color=color, ls=dash, lw=2)
             style = {"mec": "white", "mew": 1.0, "ms": 8, "zorder": 5, "marker": MARKERS[index]}
             axes.plot(x, y, color=color, ls="", label=SEMANTICS[name], **style)

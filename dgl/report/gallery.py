@@ -28,6 +28,7 @@ from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.overlay import draw_boxes, overlay, write_image
+from dgl.utils.parallel import chunks_of
 from dgl.utils.types import ArrayLike
 
 GALLERY = "gallery"
@@ -105,8 +106,7 @@ def draw(
     rank = dict(zip(results.images.ids, results.images.column("rank")))
     records = []
     with tqdm(total=len(positions), desc="gallery", unit=" images", leave=False) as bar:
-        for start in range(0, len(positions), _BATCH):
-            part = positions[start : start + _BATCH]
+        for part in chunks_of(positions, _BATCH):
             samples = [dataset.samples[position] for position in part]
             views = [
                 _view(protocol, sample, predictor.image_size, plan.boxes_frame)
@@ -152,7 +152,6 @@ def _write_strip(
     """Write one strip and return its ``ious`` and ``cases`` by entry name."""
     ratio = view.map_size / float(view.image.shape[0])
     drawn: Dict[Tuple[str, str], Entry] = {}
-    cases: Dict[str, Optional[str]] = {}
     normalization = parse_normalization(plan.normalize)
     for entry, score_map in score_maps(raw, view.map_size, fusions, normalization):
         if entry not in entries:
@@ -163,14 +162,13 @@ def _write_strip(
         if len(view.boxes):
             overlap = float(postprocess.iou(box, view.boxes).max())
             case = case_of(box, view.boxes)
-        drawn[entry] = Entry(entry_name(entry), score_map, box / ratio, overlap)
-        cases[entry_name(entry)] = case
+        drawn[entry] = Entry(entry_name(entry), score_map, box / ratio, overlap, case)
     panels = [drawn[entry] for entry in entries]
     truth = np.asarray(view.boxes, float) / ratio
     write_image(path, compose_tile(view.image, truth, panels))
     return {
         "ious": {panel.name: panel.iou for panel in panels},
-        "cases": {panel.name: cases[panel.name] for panel in panels},
+        "cases": {panel.name: panel.case for panel in panels},
     }
 
 
@@ -181,6 +179,7 @@ class Entry(NamedTuple):
     score_map: np.ndarray  # float (h, w) in [0, 1], over the whole image
     box: Optional[Sequence[float]] = None  # predicted, (x0, y0, x1, y1) in pixels of the image
     iou: Optional[float] = None  # of that box with the best true box, in [0, 1]
+    case: Optional[str] = None  # of that box, a key of CASES
 
 
 def compose_tile(

@@ -10,19 +10,7 @@ import math
 import os
 import re
 from collections import Counter
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-    Union,
-)
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -223,7 +211,7 @@ def folder_names(paths: Sequence[str]) -> List[str]:
     folders = [
         name if count[stem] > 1 or stem in taken else stem for name, stem in zip(names, stems)
     ]
-    used: Set[str] = set(folders)
+    used = set(folders)
     times: Dict[str, int] = Counter()
     numbered = []
     for name in folders:

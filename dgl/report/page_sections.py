@@ -9,6 +9,7 @@ which is written here and embedded by the page) and ``caption``.
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from dgl.evaluation.summary import RANKING, best_rows
 from dgl.report.charts import (
     alpha_chart,
     layer_bars,
@@ -41,7 +42,6 @@ _TALL = 24  # rows
 _IN_PERCENT = "In percent; small: 95 % intervals; the best value of each column is bold."
 # The matrices that the page shows; the CSV files have all of them.
 _MATRICES = {"fixed_threshold": ("gt_known",), "wsolevaluation": ("max_box_acc", "max_box_acc_v2")}
-_BARS = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
 
 
 def plain_table(
@@ -260,7 +260,7 @@ def _signed(value: float) -> str:
 
 
 def _protocol_plots(name: str, rows: Sequence[Row], folder: str) -> List[Dict[str, str]]:
-    figure, plots = _BARS[name], []
+    figure, plots = RANKING[name], []
 
     def path(file_name: str) -> str:
         return os.path.join(folder, file_name)
@@ -299,16 +299,9 @@ def curves_to_draw(rows: Sequence[Row], figure: str) -> Sequence[Row]:
     """All rows if one chart holds them, else the best row of each of the best methods."""
     if len(rows) <= MOST_CURVES:
         return rows
-
-    def height(row: Row) -> float:
-        return float(row.get(figure, max(row["curve"])))
-
-    best: Dict[str, Row] = {}
-    for row in rows:
-        if height(row) > height(best.setdefault(row["method"], row)):
-            best[row["method"]] = row
+    best = best_rows(rows, figure)
     # CAM, the baseline, is always drawn.
-    highest = sorted(best, key=lambda method: (method != "cam", -height(best[method])))
+    highest = sorted(best, key=lambda method: (method != "cam", -best[method][figure]))
     return [row for method, row in best.items() if method in highest[:MOST_CURVES]]
 
 

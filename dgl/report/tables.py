@@ -8,6 +8,7 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from dgl.evaluation.summary import RANKING
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table, write_csv
 
@@ -76,8 +77,6 @@ _COLUMNS = {
         "tuned_threshold", "box_acc",
     ),
 }  # fmt: skip
-# The metric whose interval is printed.
-_MAIN_METRIC = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
 _COMPARED = ("a", "b", "figure", "a - b", "95 %", "p_value")
 _DIGITS = {"best_threshold": 3, "tuned_threshold": 3, "threshold": 3, "p_value": 4}
 
@@ -337,7 +336,7 @@ def _print_protocol(name: str, protocol: Mapping[str, Any], metrics: Mapping[str
             columns = tuple(column for column in columns if column != "threshold")
         if tuned is not None:
             title = _TUNED_TITLE
-    _print(title.format(tuned=tuned, **protocol), protocol["rows"], columns, _MAIN_METRIC[name])
+    _print(title.format(tuned=tuned, **protocol), protocol["rows"], columns, RANKING[name])
     if protocol.get("comparisons"):
         compared = [
             {**row, "a - b": row["difference"], "95 %": "{:.1f} to {:.1f}".format(*row["interval"])}
