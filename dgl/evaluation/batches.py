@@ -40,6 +40,17 @@ from dgl.utils.parallel import chunks_of, overlapped
 Entry = Tuple[str, str]
 
 
+class Task(NamedTuple):
+    """What the batches of an evaluation depend on; it can be pickled."""
+
+    arguments: Dict[str, Any]  # of a predictor, all but gpu
+    dataset: DataSet
+    plan: Plan
+    fusions: Sequence[Fusion] = ()  # among the plan's entries
+    strict: bool = False  # whether an image that cannot be read ends the run
+    maps_folder: Optional[str] = None  # for the score maps as wsolevaluation reads them
+
+
 class Loaded(NamedTuple):
     """One image, decoded and in the geometry of every protocol."""
 
@@ -71,34 +82,19 @@ class BatchRunner:
 
     Args:
         predictor: :class:`~dgl.predict.predictor.Predictor`, or anything called the same way.
-        dataset: :class:`~dgl.data.sample.DataSet`.
-        plan: :class:`~dgl.evaluation.plan.Plan`.
-        fusions: sequence of :class:`~dgl.evaluation.layer_fusion.Fusion` among the plan's entries.
+        task: :class:`Task`; its ``arguments`` are those of the predictor.
         workers: threads that decode, and threads that find boxes; the session runs beside both.
-        strict: whether an image that cannot be read ends the run.
-        maps_folder: folder for the score maps as wsolevaluation reads them, or ``None``.
     """
 
-    def __init__(
-        self,
-        predictor: Any,
-        dataset: DataSet,
-        plan: Plan,
-        fusions: Sequence[Fusion] = (),
-        workers: int = 2,
-        strict: bool = False,
-        maps_folder: Optional[str] = None,
-    ):
+    def __init__(self, predictor: Any, task: Task, workers: int = 2):
         self._predictor = predictor
-        self._dataset = dataset
-        self._plan = plan
-        self._fusions = list(fusions)
-        self._normalization = parse_normalization(plan.normalize)
+        self._task = task
+        self._plan = task.plan
+        self._samples = task.dataset.samples
+        self._normalization = parse_normalization(task.plan.normalize)
         self._workers = workers
-        self._strict = strict
-        self._maps_folder = maps_folder
         # These score single maps; the counts go into the results of each batch.
-        self._evaluators = Results(plan)
+        self._evaluators = Results(task.plan)
 
     def run(self, chunks: Sequence[int]) -> Generator[Tuple[int, Results], None, None]:
         """Run batches by their numbers; decoding and scoring overlap with the network.
@@ -118,7 +114,7 @@ class BatchRunner:
                 yield chunk, self._collect(batch, scored)
 
     def _load(self, position: int) -> Union[Loaded, Tuple[int, str]]:
-        sample = self._dataset.samples[position]
+        sample = self._samples[position]
         try:
             decoded = read_reduced(sample.path)
             fit = fit_boxes(sample.boxes, decoded, self._plan.boxes_frame)
@@ -127,7 +123,7 @@ class BatchRunner:
                 turn = decoded.orientation if self._plan.boxes_frame == RAW else 1
                 mask = read_mask(sample.mask_paths, sample.ignore_path, WSOL_MAP_SIZE, turn)
         except UserError as error:
-            if self._strict:
+            if self._task.strict:
                 raise
             return position, str(error)
         size = self._predictor.image_size
@@ -140,12 +136,11 @@ class BatchRunner:
         batch = _Batch(Results(self._plan), [i for i in images if isinstance(i, Loaded)], [])
         for image in images:
             if not isinstance(image, Loaded):
-                position, reason = image
-                self._leave_out(batch.part, position, reason)
+                self._leave_out(batch.part, *image)
         return batch, self._jobs(batch)
 
     def _leave_out(self, part: Results, position: int, reason: str) -> None:
-        part.errors.setdefault(image_key(position), (self._dataset.samples[position].id, reason))
+        part.errors.setdefault(image_key(position), (self._samples[position].id, reason))
 
     def _jobs(self, batch: _Batch) -> Iterator[_Job]:
         """Run the network for one protocol after the other; the jobs of the first are scored meanwhile."""
@@ -157,8 +152,8 @@ class BatchRunner:
             prediction = self._predictor(inputs, labels)
             for index, reason in getattr(prediction, "failed", ()):
                 position = batch.loaded[index].position
-                reason = f"{self._dataset.samples[position].path}: {reason}"
-                if self._strict:
+                reason = f"{self._samples[position].path}: {reason}"
+                if self._task.strict:
                     raise UserError(reason)
                 self._leave_out(batch.part, position, reason)
             for index, (image, view) in enumerate(zip(batch.loaded, views)):
@@ -174,7 +169,7 @@ class BatchRunner:
         if job.raw is None:
             return found, pixels
         for entry, score_map in score_maps(
-            job.raw, job.view.map_size, self._fusions, self._normalization
+            job.raw, job.view.map_size, self._task.fusions, self._normalization
         ):
             evaluator = self._evaluators.localization[job.protocol, entry]
             found[entry] = evaluator.localize(score_map, job.view.boxes)
@@ -182,12 +177,12 @@ class BatchRunner:
                 if entry in self._evaluators.pixels:
                     pixel_evaluator = self._evaluators.pixels[entry]
                     pixels[entry] = pixel_evaluator.count(score_map, job.image.mask)
-                if self._maps_folder is not None and entry in self._plan.entries:
-                    self._save(self._maps_folder, entry, job.image.position, score_map)
+                if self._task.maps_folder is not None and entry in self._plan.entries:
+                    self._save(self._task.maps_folder, entry, job.image.position, score_map)
         return found, pixels
 
     def _labels(self, loaded: Sequence[Loaded]) -> np.ndarray:
-        return np.asarray([self._dataset.samples[image.position].class_index for image in loaded])
+        return np.asarray([self._samples[image.position].class_index for image in loaded])
 
     def _collect(self, batch: _Batch, scored: Sequence[Any]) -> Results:
         """The results of one batch."""
@@ -199,7 +194,7 @@ class BatchRunner:
         loaded, keys = [batch.loaded[index] for index in kept], [every[index] for index in kept]
         labels = self._labels(loaded)
         part.names.update(
-            (key, self._dataset.samples[image.position].id) for key, image in zip(keys, loaded)
+            (key, self._samples[image.position].id) for key, image in zip(keys, loaded)
         )
         parts = [[own[index] for index in kept] for own in chunks_of(scored, len(every))]
         for number, protocol in enumerate(self._plan.protocols):
@@ -232,6 +227,6 @@ class BatchRunner:
     def _save(self, folder: str, entry: Entry, position: int, score_map: np.ndarray) -> None:
         buffer = io.BytesIO()
         np.save(buffer, score_map)
-        name = self._dataset.samples[position].id + ".npy"
+        name = self._samples[position].id + ".npy"
         path = os.path.join(folder, file_name(entry), *name.split("/"))
         write_atomically(path, buffer.getvalue())

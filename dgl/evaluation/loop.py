@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 from argparse import Namespace
-from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Generator, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dgl.data.labels import OffsetCheck
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
-from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.batches import BatchRunner, Task
 from dgl.evaluation.layer_fusion import Fusion
 from dgl.evaluation.plan import Plan, predictor_arguments
 from dgl.evaluation.results import Results, Store
@@ -22,23 +22,6 @@ from dgl.utils.devices import FLOAT32
 _logger = logging.getLogger(__name__)
 
 RunBatches = Callable[[List[int]], Generator[Tuple[int, Results], None, None]]
-
-
-class Task(NamedTuple):
-    """What the batches of an evaluation depend on, as :class:`BatchRunner` takes it; it can be pickled."""
-
-    arguments: Dict[str, Any]  # of a predictor, all but gpu
-    dataset: DataSet
-    plan: Plan
-    fusions: Sequence[Fusion]
-    strict: bool = False
-    maps_folder: Optional[str] = None
-
-    def batch_runner(self, predictor: Any, threads: int) -> BatchRunner:
-        """What runs the batches with a predictor."""
-        return BatchRunner(
-            predictor, self.dataset, self.plan, self.fusions, threads, self.strict, self.maps_folder
-        )
 
 
 class Evaluation:
@@ -81,7 +64,7 @@ class Evaluation:
         """Run a plan, or one shard of it; arguments as of :class:`Task` and :func:`collect`."""
         task = Task(self._arguments, dataset, plan, fusions, self._args.strict, maps_folder)
         if self._workers is None:
-            run_batches: RunBatches = task.batch_runner(self.predictor, self._args.workers).run
+            run_batches: RunBatches = BatchRunner(self.predictor, task, self._args.workers).run
         else:
             # Workers may run in other folders, and the record keeps the paths as they were given.
             load = os.path.abspath(self.predictor.path)

@@ -24,7 +24,6 @@ from dgl.predict.postprocess import resize_map
 from dgl.utils.parallel import chunks_of, overlapped
 
 LEAST_PROBABILITY = 0.5
-_MOST_TILES = 4  # in a row or column
 
 Entry = Tuple[str, str]
 
@@ -37,9 +36,7 @@ def parse_grid(text: str) -> Grid:
     """
     match = re.fullmatch(r"([1-4])x([1-4])", text)
     if match is None or text == "1x1":
-        raise UserError(
-            f"--mosaic {text}: expected rows x columns such as 2x2, each from 1 to {_MOST_TILES}"
-        )
+        raise UserError(f"--mosaic {text}: expected rows x columns such as 2x2, each from 1 to 4")
     return Grid(int(match.group(1)), int(match.group(2)))
 
 

@@ -13,12 +13,12 @@ import pickle
 import shutil
 import socket
 import tempfile
-import threading
 from typing import Any, Dict, Generator, Iterator, Mapping, Optional, Sequence, Tuple
 
 import dgl
 from dgl.errors import UserError
-from dgl.evaluation.loop import RunBatches, Task
+from dgl.evaluation.batches import BatchRunner, Task
+from dgl.evaluation.loop import RunBatches
 from dgl.evaluation.plan import versions
 from dgl.evaluation.results import Results
 from dgl.utils.files import weights_fingerprint
@@ -160,20 +160,13 @@ class Worker:
                     f"a worker has {name} {found.get(name)}, expected {expected.get(name)} as where the "
                     "command runs"
                 )
-        self._predictor = predictor_of(gpu=gpu, **task.arguments)
-        self._predictor.strict = False
-        if weights_fingerprint(self._predictor.path) != task.plan.weights:
+        predictor = predictor_of(gpu=gpu, **task.arguments)
+        predictor.strict = False
+        if weights_fingerprint(predictor.path) != task.plan.weights:
             raise UserError(
-                f"{self._predictor.path}: other weights for a worker; expected the same file on every host"
+                f"{predictor.path}: other weights for a worker; expected the same file on every host"
             )
-        self.image_size = self._predictor.image_size
-        self._lock = threading.Lock()
-        self._batches = task.batch_runner(self, threads)
-
-    def __call__(self, images: Any, class_index: Any) -> Any:
-        """Predict for one thread at a time, so that the session needs memory for one batch."""
-        with self._lock:
-            return self._predictor(images, class_index)
+        self._batches = BatchRunner(predictor, task, threads)
 
     def run(self, chunk: int) -> Dict[str, Any]:
         """The state of one batch's results; safe in several threads, whose stages overlap."""

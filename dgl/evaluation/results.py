@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
@@ -180,10 +180,8 @@ class Store:
         self._shard = shard
         if not overwrite:
             check_finished(self._folder, plan, shard)
-        if restart:
-            self.discard()
         path = os.path.join(self._partial, _PLAN)
-        if os.path.exists(path):
+        if os.path.exists(path) and not restart:
             self._check(path)
         else:
             # Batches without a plan belong to an unknown evaluation.
@@ -197,7 +195,7 @@ class Store:
 
     def read(self, chunk: int) -> Results:
         """One batch; raises UserError where its file is damaged."""
-        return _from_file(self._path(chunk), lambda state: Results.from_state(self._plan, state))
+        return _results_in(self._path(chunk), self._plan)
 
     def write(self, chunk: int, results: Results) -> None:
         """Keep one batch."""
@@ -289,11 +287,7 @@ def read_records(folder: str) -> Results:
         path = os.path.join(path, RECORDS)
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; expected the results of an evaluation")
-
-    def results_of(record: Any) -> Results:
-        return Results.from_state(Plan.from_json(record["plan"]), record["results"])
-
-    return _from_file(path, results_of)
+    return _results_in(path)
 
 
 def parse_shard(text: Optional[str]) -> Tuple[int, int]:
@@ -351,9 +345,12 @@ def _read_json(path: str) -> Any:
         ) from error
 
 
-def _from_file(path: str, make: Callable[[Any], Results]) -> Results:
-    """Results made of a file's JSON values."""
+def _results_in(path: str, plan: Optional[Plan] = None) -> Results:
+    """The results in a file, by default of the plan in it."""
     try:
-        return make(_read_json(path))
+        state = _read_json(path)
+        if plan is None:
+            plan, state = Plan.from_json(state["plan"]), state["results"]
+        return Results.from_state(plan, state)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: damaged results: {error}") from error

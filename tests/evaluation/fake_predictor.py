@@ -8,7 +8,7 @@ from PIL import Image
 from sample_images import exif_of
 
 from dgl.data.sample import DataSet, Sample
-from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.batches import BatchRunner, Task
 from dgl.evaluation.loop import collect
 from dgl.evaluation.plan import Plan, images_fingerprint
 from dgl.evaluation.summary import compute_metrics, image_rows
@@ -90,7 +90,7 @@ class Run:
 
     def __init__(self, predictor, dataset, out, gallery=5, workers=2, strict=False, **settings):
         self.plan = make_plan(predictor, dataset, **settings)
-        batches = BatchRunner(predictor, dataset, self.plan, workers=workers, strict=strict)
+        batches = BatchRunner(predictor, Task({}, dataset, self.plan, strict=strict), workers)
         self.results = collect(self.plan, dataset, batches.run, progress=False)
         self.metrics = compute_metrics(self.results, resamples=0)
         self.calls = list(predictor.calls)

@@ -22,7 +22,7 @@ from dgl.attribution import expand_methods
 from dgl.cli.evaluate import make_study_parser, run
 from dgl.errors import UserError
 from dgl.evaluation import results
-from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.batches import BatchRunner, Task
 from dgl.evaluation.loop import collect
 
 pytestmark = pytest.mark.usefixtures("quick_charts")
@@ -167,7 +167,7 @@ def test_an_offset_that_predictions_show_is_suggested(tmp_path):
     def evaluate(predictor):
         plan = make_plan(predictor, dataset, batch=4)
         store = results.Store(tmp_path / "out", plan)
-        batches = BatchRunner(predictor, dataset, plan).run
+        batches = BatchRunner(predictor, Task({}, dataset, plan)).run
         collect(plan, dataset, batches, store, progress=False, check_offset=True)
 
     with pytest.raises(UserError, match=r"label \+1 on .*expected --class-offset 1"):

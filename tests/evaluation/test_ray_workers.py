@@ -13,7 +13,8 @@ from command_runs import parse
 from refusals import check_refusal
 
 from dgl.cli.evaluate import run
-from dgl.evaluation.loop import Evaluation, Task
+from dgl.evaluation.batches import BatchRunner, Task
+from dgl.evaluation.loop import Evaluation
 from dgl.evaluation.plan import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.evaluation.ray_workers import (
     Worker,
@@ -92,7 +93,7 @@ def task(folder, many):
         fusions = fusions_of(args, predictor)
         plan = make_plan(args, predictor, dataset, fusions)
         whole = Task(predictor_arguments(args), dataset, plan, fusions)
-        parts = list(whole.batch_runner(predictor, 2).run([0, 1, 2]))
+        parts = list(BatchRunner(predictor, whole).run([0, 1, 2]))
     whole.arguments["load"] = os.path.abspath(str(folder / "tiny.npz"))
     return whole, {chunk: part.state_dict() for chunk, part in parts}
 

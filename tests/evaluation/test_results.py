@@ -9,7 +9,7 @@ from fake_predictor import FakePredictor, damage, make_dataset, make_plan
 from made_results import PLAIN, filled
 from refusals import check_refusal, refusal
 
-from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.batches import BatchRunner, Task
 from dgl.evaluation.loop import collect
 from dgl.evaluation.results import Store, has_records, read_records, write_records
 
@@ -73,7 +73,7 @@ def test_batches_in_any_order_and_from_a_store_give_the_bytes_of_one_run(tmp_pat
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1, 6)
     plan = make_plan(FakePredictor(), dataset, batch=2)
-    run_batches = BatchRunner(FakePredictor(), dataset, plan).run
+    run_batches = BatchRunner(FakePredictor(), Task({}, dataset, plan)).run
     store, whole = (Store(tmp_path / name, plan) for name in ("out", "whole"))
     whole.finish(collect(plan, dataset, run_batches, whole, progress=False))
     for chunk, part in run_batches(list(kept)):
