@@ -32,7 +32,7 @@ from dgl.evaluation.results import (
 from dgl.report import gallery
 from dgl.report.page import write_results
 from dgl.report.tables import print_tables
-from dgl.utils.files import read_bounded
+from dgl.utils.files import read_bounded, write_json
 from dgl.utils.table import write_csv
 from dgl.weights.identify import default_weights
 
@@ -136,7 +136,8 @@ def _evaluate_tune_set(
 
 
 def _write_left_out(out: str, results: Any) -> List[str]:
-    return summary.write_left_out(out, results.errors, results.skipped, f"of {len(results)} images")
+    errors = results.errors.values()
+    return summary.write_left_out(out, errors, results.skipped, f"of {len(results)} images")
 
 
 def _play_mosaics(
@@ -209,7 +210,7 @@ def _finish(
 ) -> int:
     """Write metrics, tables and page, print the tables, and return the exit code."""
     # Written after the other records, so its presence marks completion.
-    summary.write_metrics(out, metrics)
+    write_json(os.path.join(out, summary.METRICS), metrics)
     page = write_results(out, metrics, drawn, started)
     print_tables(metrics)
     code = _tell(left_out)
@@ -247,9 +248,7 @@ def score_maps(args: Namespace) -> int:
         "data": {"name": os.path.basename(os.path.abspath(args.metadata)), "images": len(records)},
         **saved_maps.compute_metrics(scores, args.cam_interval, args.seed, args.resamples),
     }
-    errors = {
-        (name, key): error for name, found in scores.items() for key, error in found.errors.items()
-    }
+    errors = [error for found in scores.values() for error in found.errors]
     metrics["errors"] = len(errors)
     left_out = summary.write_left_out(args.out, errors, bad.reasons, "maps")
     return _finish(args.out, metrics, [], started, left_out)

@@ -33,7 +33,7 @@ from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.predictor import Predictor
-from dgl.utils.files import weights_fingerprint, write_atomically
+from dgl.utils.files import weights_fingerprint, write_json
 
 CALIBRATION = "calibration.json"
 MASKS = "masks"
@@ -170,6 +170,5 @@ class _Run:
         source = f"{len(items)} images of {dataset.name} {dataset.split}"
         models = {self._model_name: fit(features, is_right)}
         calibration = Calibration(source, request, models)
-        text = json.dumps(calibration.to_json(), indent=1) + "\n"
-        write_atomically(path, text.encode("utf-8"))
+        write_json(path, calibration.to_json())
         return calibration

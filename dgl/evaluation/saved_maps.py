@@ -36,11 +36,11 @@ _GEOMETRY = "saved maps and boxes at 224 x 224"
 
 
 class Scores(NamedTuple):
-    """Evaluators of one folder of maps, and id -> (id, reason) of what could not be read."""
+    """Evaluators of one folder of maps, and (id, reason) of what could not be read."""
 
     boxes: MaxBoxAccEvaluator
     pixels: PixelApEvaluator
-    errors: Dict[str, Tuple[str, str]]
+    errors: List[Tuple[str, str]]
 
 
 def read_map(path: str) -> np.ndarray:
@@ -114,27 +114,22 @@ def score(
     if not os.path.isdir(maps):
         raise UserError(f"--maps {maps}: no such folder; expected <id>.npy files")
     boxes, pixels = MaxBoxAccEvaluator(step), PixelApEvaluator(step)
-    errors: Dict[str, Tuple[str, str]] = {}
-
+    errors: List[Tuple[str, str]] = []
     # Pickled with the records, so they must not be those that grow.
     empty = MaxBoxAccEvaluator(step), PixelApEvaluator(step)
     measure = functools.partial(_measure, maps, mask_root or "", strict, *empty)
     found = process_map(measure, records, workers)
-    name = os.path.basename(maps)
-    for position, result in tqdm(
-        enumerate(found), total=len(records), desc=name, unit=" maps", disable=not progress
-    ):
-        record = records[position]
+    shown = {"desc": os.path.basename(maps), "unit": " maps", "disable": not progress}
+    for position, result in tqdm(enumerate(found), total=len(records), **shown):
         if isinstance(result, str):
-            errors[record.id] = (record.id, result)
+            errors.append((records[position].id, result))
             _logger.warning("left out: %s", result)
-            continue
-        boxes.add_found([result[0]], [image_key(position)])
-        pixels.add_found([result[1]], [image_key(position)])
+        else:
+            boxes.add_found([result[0]], [image_key(position)])
+            pixels.add_found([result[1]], [image_key(position)])
     if len(errors) == len(records):
         raise UserError(
-            f"--maps {maps}: none of {len(records)} maps can be read; the first: "
-            f"{next(iter(errors.values()))[1]}"
+            f"--maps {maps}: none of {len(records)} maps can be read; the first: {errors[0][1]}"
         )
     return Scores(boxes, pixels, errors)
 

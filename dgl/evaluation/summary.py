@@ -3,22 +3,21 @@
 The files are ``metrics.json``, ``images.csv``, ``errors.csv`` and ``skipped.csv``.
 """
 
-import json
 import math
 import os
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from dgl.data.class_names import ClassNames
 from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
 from dgl.evaluation.layer_fusion import entry_name
-from dgl.evaluation.plan import FIXED, IOU, WSOL, Plan
+from dgl.evaluation.plan import FIXED, IOU, WSOL
 from dgl.evaluation.results import Results
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.metrics.evaluator import Evaluator
-from dgl.utils.files import write_atomically
 from dgl.utils.table import write_csv
 
 METRICS = "metrics.json"
@@ -237,15 +236,16 @@ def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
 def image_rows(results: Results) -> List[Dict[str, Any]]:
     """One flat record per image: the prediction, then box, IoU and outcome of every entry."""
     plan, images, rows = results.plan, results.images, {}
+    class_names = ClassNames(plan.class_names or ())
     names = ("class_index", "predicted_index", "probability", "class_probability", "rank")
     lines = sorted(zip(images.ids, *(images.column(name).tolist() for name in names)))
     for key, own, predicted, probability, class_probability, rank in lines:
         rows[key] = {
             "id": results.names[key],
             "class_index": own,
-            "class_name": class_name(plan, own),
+            "class_name": class_names.name(own),
             "predicted_index": predicted,
-            "predicted_name": class_name(plan, predicted),
+            "predicted_name": class_names.name(predicted),
             "probability": probability,
             "class_probability": class_probability,
             "rank": rank,
@@ -258,28 +258,16 @@ def image_rows(results: Results) -> List[Dict[str, Any]]:
     return list(rows.values())
 
 
-def class_name(plan: Plan, class_index: int) -> str:
-    """The name of a class, or its number as text where it has none."""
-    names = plan.class_names
-    return names[class_index] if names and class_index < len(names) else str(class_index)
-
-
-def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
-    """Write ``metrics.json``."""
-    text = json.dumps(metrics, indent=1) + "\n"
-    write_atomically(os.path.join(out, METRICS), text.encode("utf-8"))
-
-
 def write_left_out(
-    out: str, errors: Mapping[Any, Tuple[str, str]], skipped: Sequence[str], what: str = "images"
+    out: str, errors: Iterable[Tuple[str, str]], skipped: Sequence[str], what: str
 ) -> List[str]:
     """Write ``errors.csv`` and ``skipped.csv``, or remove an earlier run's; returns lines that say so.
 
-    ``errors`` is key -> (id, reason) of what could not be read, which ``what`` names; ``skipped`` are the
-    lines of lists that were left out.
+    ``errors`` are (id, reason) of what could not be read, which ``what`` names; ``skipped`` are the lines
+    of lists that were left out.
     """
     files = (
-        ("errors.csv", [{"id": i, "error": reason} for i, reason in errors.values()], what),
+        ("errors.csv", [{"id": i, "error": reason} for i, reason in errors], what),
         ("skipped.csv", [{"error": reason} for reason in skipped], "lines of lists"),
     )
     told = []

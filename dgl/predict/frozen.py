@@ -20,7 +20,7 @@ from dgl.backbones.foreground import add_foreground, head_layers
 from dgl.backbones.network import build_network
 from dgl.backbones.registry import Backbone, BuildOptions, Network
 from dgl.errors import UserError
-from dgl.predict.precision import lower_precision, lowers
+from dgl.predict.precision import lower_precision
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import FLOAT32
 from dgl.utils.graph_walk import Parts, reachable
@@ -89,7 +89,7 @@ def build_inference(
         if not reference_kernels():
             graph_def, values = fold_batch_norms(graph_def, values, names)
             graph_def, values = fold_normalization(graph_def, values)
-        if lowers(precision, gpus):
+        if precision != FLOAT32:
             graph_def, values = lower_precision(graph_def, values)
         parts = Parts(graph_def, values)
         # The reference's depthwise gradients are those of TensorFlow, whose sums have another order.

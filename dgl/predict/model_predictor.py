@@ -159,10 +159,6 @@ class ModelPredictor(GraphPredictor):
                 ", ".join(PREPROCESSINGS),
             )
 
-    def class_name(self, class_index: int) -> str:
-        """The class's name, or its index as text where names are not known."""
-        return self.class_names.name(class_index)
-
     def _run(
         self, chosen: Prediction, images: ArrayLike, targets: ArrayLike, feeds: Dict[Any, Any]
     ) -> Prediction:

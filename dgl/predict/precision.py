@@ -58,11 +58,6 @@ def set_gpu_precision(precision: str) -> None:
         os.environ.setdefault(_TF32_SWITCH, "0")
 
 
-def lowers(precision: str, gpus: int = 0) -> bool:
-    """Whether the graph is built in bfloat16: for any other precision than float32, on a CPU."""
-    return precision != FLOAT32 and not gpus
-
-
 def has_bfloat16_kernels() -> bool:
     """Whether this TensorFlow computes in bfloat16 on a CPU, with or without instructions for it."""
     return tuple(map(int, re.findall(r"\d+", tf.VERSION)[:2])) >= _OLDEST

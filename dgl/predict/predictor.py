@@ -150,7 +150,3 @@ class Predictor(MapSession):
             at_once=None if gpus else images_at_once(mapped),
             beside_others=None if gpus else images_at_once(list(network.endpoints.values())),
         )
-
-    def class_name(self, class_index: int) -> str:
-        """The class's name, or its index as text where names are not known."""
-        return self.class_names.name(class_index)

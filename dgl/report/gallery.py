@@ -16,13 +16,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+from dgl.data.class_names import ClassNames
 from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet, Sample
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
 from dgl.evaluation.layer_fusion import Fusion, entry_name, score_maps
 from dgl.evaluation.plan import FIXED, Plan
 from dgl.evaluation.results import Results, image_key
-from dgl.evaluation.summary import class_name
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
@@ -102,6 +102,7 @@ def draw(
     """
     clear(out)
     plan, entries = results.plan, list(entries)[:MOST_ENTRIES]
+    class_names = ClassNames(plan.class_names or ())
     protocol = FIXED if FIXED in plan.protocols else plan.protocols[0]
     rank = dict(zip(results.images.ids, results.images.column("rank")))
     records = []
@@ -124,8 +125,8 @@ def draw(
                         **_write_strip(path, view, raw, plan, protocol, entries, fusions),
                         "file": file,
                         "id": sample.id,
-                        "true_class": class_name(plan, sample.class_index),
-                        "predicted_class": class_name(plan, predicted),
+                        "true_class": class_names.name(sample.class_index),
+                        "predicted_class": class_names.name(predicted),
                         "probability": float(prediction.probability[index, predicted]),
                         "correct": bool(rank[image_key(position)] == 1),
                     }

@@ -19,7 +19,7 @@ from dgl.errors import UserError
 from dgl.predict import postprocess
 from dgl.predict.normalize import MINMAX, Normalization
 from dgl.predict.overlay import draw_boxes, heat_with_region, overlay, write_image
-from dgl.utils.files import read_bounded, write_atomically
+from dgl.utils.files import read_bounded, write_atomically, write_json
 
 Entry = Tuple[str, str]
 Record = Dict[str, Any]
@@ -107,8 +107,7 @@ class ImageFiles:
             **self.settings,
         }
         self._remove_ranks_above(len(findings), outdir)
-        text = json.dumps(record, indent=1) + "\n"
-        write_atomically(self._record_path(outdir), text.encode("utf-8"))
+        write_json(self._record_path(outdir), record)
         return record
 
     def _remove_ranks_above(self, kept: int, outdir: str) -> None:

@@ -29,7 +29,7 @@ from dgl.report.page_sections import (
     selection_section,
 )
 from dgl.report.tables import MISSING, interval, number, write_tables
-from dgl.utils.files import write_atomically
+from dgl.utils.files import write_atomically, write_json
 
 PLOTS = "plots"
 
@@ -80,8 +80,7 @@ def write_results(
         "finished": _iso(finished),
         "seconds": round(finished - started, 1),
     }
-    text = json.dumps(run, indent=1) + "\n"
-    write_atomically(os.path.join(out, "run.json"), text.encode("utf-8", "surrogateescape"))
+    write_json(os.path.join(out, "run.json"), run)
     write_tables(out, metrics, command)
     return write_report(out, metrics, run, gallery)
 

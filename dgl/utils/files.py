@@ -3,11 +3,12 @@
 import contextlib
 import glob
 import hashlib
+import json
 import os
 import shutil
 import stat
 import uuid
-from typing import Iterator, Optional
+from typing import Any, Iterator, Optional
 
 from dgl.errors import UserError, quote
 
@@ -33,6 +34,11 @@ def write_atomically(path: str, data: bytes) -> None:
                 os.remove(temporary)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def write_json(path: str, values: Any) -> None:
+    """Write JSON values, indented, as :func:`write_atomically` does bytes."""
+    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode("utf-8"))
 
 
 def cache_folder() -> str:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from dgl.backbones.published import PUBLISHERS
 from dgl.errors import UserError, first_line
-from dgl.utils.files import cache_folder, read_bounded, write_atomically
+from dgl.utils.files import cache_folder, read_bounded, write_atomically, write_json
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.convert import convert
 from dgl.weights.formats.npz import save_npz
@@ -74,8 +74,7 @@ class Record:
             today = datetime.date.today().isoformat()
             self.files.setdefault(source.file.url, {"sha256": sha256, "first_fetched": today})
         self.made[os.path.basename(source.out)] = made
-        text = json.dumps({"files": self.files, "made": self.made}, indent=1) + "\n"
-        write_atomically(self.path, text.encode("utf-8"))
+        write_json(self.path, {"files": self.files, "made": self.made})
 
 
 def is_ready(source: Source, record: Record, keep_first_layer: Optional[bool] = None) -> bool:

@@ -15,7 +15,7 @@ from dgl.backbones.registry import Backbone, BuildOptions
 from dgl.data.class_names import IMAGENET_CLASSES, ClassNames, imagenet_class_names
 from dgl.data.sample import DataSet
 from dgl.errors import UserError, first_line
-from dgl.utils.files import read_bounded, write_atomically
+from dgl.utils.files import read_bounded, write_json
 from dgl.weights.formats.registry import quoted
 
 CARD_FILE = "model.json"
@@ -71,8 +71,7 @@ def check_image_size(image_size: Optional[int], flag: str = "--image_size") -> N
 
 def write_card(path: str, card: ModelCard) -> None:
     """Write ``card`` as JSON, atomically."""
-    text = json.dumps(asdict(card), indent=1) + "\n"
-    write_atomically(path, text.encode("utf-8"))
+    write_json(path, asdict(card))
 
 
 def class_names_of(

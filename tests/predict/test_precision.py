@@ -11,7 +11,6 @@ from dgl.predict.precision import (
     bfloat16_gain,
     check_precision,
     has_bfloat16_kernels,
-    lowers,
     set_gpu_precision,
 )
 from dgl.tf_compat import tf
@@ -28,12 +27,10 @@ def gain(monkeypatch):
 def test_what_is_granted_and_refused(monkeypatch):
     for gpus in (0, 1):
         check_precision("float32", gpus, flags=())
-        assert not lowers("float32", gpus)
     monkeypatch.setattr(precision, "_OLDEST", (1, 0))
     for flag in ("avx512_bf16", "amx_bf16"):
         check_precision("bf16", flags={"avx2", flag})
     check_precision("bf16-anywhere", flags={"avx2"})  # does not ask the processor
-    assert lowers("bf16") and lowers("bf16-anywhere")
     message = refusal(check_precision, "bf16", flags={"avx2", "avx512f"})
     assert "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16" in message
     message = refusal(check_precision, "fp8")
@@ -66,7 +63,6 @@ def test_a_tensorflow_or_a_gpu_without_it(monkeypatch, asked):
     assert message == "--precision bf16: expected a GPU of compute capability 8.0 or more"
     check_precision(asked, 1, flags=())
     assert has_cores.mock_calls == 2 * [mock.call(min_cuda_compute_capability=(8, 0))]
-    assert not lowers(asked, 1)
 
 
 @pytest.mark.parametrize("given", [None, "1"])
