@@ -35,7 +35,7 @@ from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions, find_regions, working_size
 from dgl.labeling.store import read_header, read_images
 from dgl.predict.grabcut import seeds_at, small_image
-from dgl.predict.normalize import parse_normalization, score_map
+from dgl.predict.postprocess import parse_normalization, score_map
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of, ordered_map
 

@@ -23,7 +23,7 @@ from benchmarks.recorded import markdown
 from dgl.errors import run_script
 from dgl.metrics.bootstrap import RESAMPLES, compare, intervals
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
-from dgl.predict.normalize import normalize, parse_normalization, score_map
+from dgl.predict.postprocess import normalize, parse_normalization, score_map
 from dgl.utils.files import write_atomically
 
 STEP = 0.01

@@ -29,9 +29,8 @@ from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError, run_script
-from dgl.predict.normalize import parse_normalization, score_map
 from dgl.predict.overlay import heat_with_region, write_image
-from dgl.predict.postprocess import largest_box
+from dgl.predict.postprocess import largest_box, parse_normalization, score_map
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import write_atomically
 

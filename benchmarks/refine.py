@@ -31,7 +31,7 @@ from dgl.evaluation.plan import WSOL
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
-from dgl.predict.normalize import MINMAX, parse_normalization, score_map
+from dgl.predict.postprocess import MINMAX, parse_normalization, score_map
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of
 from dgl.weights.identify import mode_for

@@ -25,8 +25,14 @@ from dgl.data.image_io import Decoded
 from dgl.data.views import demo_input
 from dgl.errors import ArgumentError
 from dgl.predict.localization import Localization
-from dgl.predict.normalize import MINMAX, Normalization, parse_normalization
-from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
+from dgl.predict.postprocess import (
+    DEFAULT_THRESHOLD,
+    MINMAX,
+    Normalization,
+    largest_box,
+    parse_normalization,
+    score_map,
+)
 from dgl.utils.devices import FLOAT32
 
 if TYPE_CHECKING:
@@ -91,7 +97,7 @@ class Localizer:
             threshold: float in [0, 1], fraction of the map's maximum that counts as object; by default
                 the method's own, else the backbone's.
             normalize: how the map is brought to [0, 1], as ``--normalize`` takes it (see
-                :mod:`dgl.predict.normalize`); by default as for ``threshold``.
+                :mod:`dgl.predict.postprocess`); by default as for ``threshold``.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
             batch: images per run of the network.
             preprocess, output, feeds, class_names: of a model of others: a name in

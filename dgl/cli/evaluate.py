@@ -16,8 +16,7 @@ from dgl.evaluation.layer_fusion import FUSIONS
 from dgl.evaluation.mosaic import parse_grid
 from dgl.evaluation.plan import FIXED, WSOL
 from dgl.metrics.box_check import FRAMES, UPRIGHT
-from dgl.predict.normalize import MINMAX, parse_normalization
-from dgl.predict.postprocess import DEFAULT_THRESHOLD
+from dgl.predict.postprocess import DEFAULT_THRESHOLD, MINMAX, parse_normalization
 
 PROTOCOLS = (FIXED, WSOL)
 # The study compares everything; alphas reach 1.5 decades to either side of the paper's 10, and the limit.

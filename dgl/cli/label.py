@@ -9,7 +9,7 @@ from dgl.data.sample import SPLITS
 from dgl.errors import UserError
 from dgl.labeling.formats import FORMATS
 from dgl.labeling.objects import ALL, LARGEST
-from dgl.predict.normalize import parse_normalization
+from dgl.predict.postprocess import parse_normalization
 
 _DEFAULT_FORMAT = "coco"
 

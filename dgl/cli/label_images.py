@@ -31,7 +31,7 @@ from dgl.labeling.labeler import Labeler, LabelOptions
 from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
-from dgl.predict.normalize import parse_normalization
+from dgl.predict.postprocess import parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import weights_fingerprint, write_json
 

@@ -9,8 +9,7 @@ from dgl.backbones import BACKBONES
 from dgl.cli import flags
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
-from dgl.predict.normalize import MINMAX, parse_normalization
-from dgl.predict.postprocess import DEFAULT_THRESHOLD
+from dgl.predict.postprocess import DEFAULT_THRESHOLD, MINMAX, parse_normalization
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
 from dgl.weights.foreign_model import model_kind

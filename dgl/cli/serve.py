@@ -104,7 +104,7 @@ def _serve_api(args: argparse.Namespace, limits: Any) -> None:
     given = {name: value for name, value in vars(args).items() if value is not None}
     vars(chosen).update(given, load=args.load and args.load[0], clayer=args.layer)
     from dgl.cli.localize_images import make_predictor  # TensorFlow takes seconds to load
-    from dgl.predict.normalize import parse_normalization
+    from dgl.predict.postprocess import parse_normalization
     from dgl.serving.api import ApiSettings, serve_api
 
     with make_predictor(chosen) as predictor:

@@ -33,7 +33,7 @@ from dgl.evaluation.plan import FIXED, WSOL, Plan
 from dgl.evaluation.results import Results, image_key
 from dgl.metrics.box_check import RAW, fit_boxes
 from dgl.metrics.classification import rank_labels
-from dgl.predict.normalize import parse_normalization
+from dgl.predict.postprocess import parse_normalization
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of, overlapped
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from dgl.errors import UserError
 from dgl.predict import postprocess
-from dgl.predict.normalize import MINMAX, Normalization
+from dgl.predict.postprocess import MINMAX, Normalization
 
 FUSIONS = ("mean", "max", "geo")
 # Added to each map before a geometric mean, so that a single zero does not decide.

@@ -25,7 +25,7 @@ from dgl.metrics.box_check import RAW, UPRIGHT
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
-from dgl.predict.normalize import MINMAX, parse_normalization
+from dgl.predict.postprocess import MINMAX, parse_normalization
 from dgl.utils.files import weights_fingerprint
 from dgl.weights.foreign_model import ForeignModel, model_kind, parse_feeds
 

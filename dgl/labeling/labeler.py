@@ -18,7 +18,7 @@ from dgl.labeling.inputs import Item
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
 from dgl.predict.grabcut import seeds_at, small_image
-from dgl.predict.normalize import MINMAX, Normalization, score_map
+from dgl.predict.postprocess import MINMAX, Normalization, score_map
 from dgl.utils.parallel import chunks_of, overlapped
 
 

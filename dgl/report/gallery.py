@@ -26,8 +26,8 @@ from dgl.evaluation.results import Results, image_key
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
-from dgl.predict.normalize import parse_normalization
 from dgl.predict.overlay import draw_boxes, overlay, write_image
+from dgl.predict.postprocess import parse_normalization
 from dgl.utils.parallel import chunks_of
 from dgl.utils.types import ArrayLike
 

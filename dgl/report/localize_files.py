@@ -17,8 +17,8 @@ import numpy as np
 from dgl.data.image_io import Decoded
 from dgl.errors import UserError
 from dgl.predict import postprocess
-from dgl.predict.normalize import MINMAX, Normalization
 from dgl.predict.overlay import draw_boxes, heat_with_region, overlay, write_image
+from dgl.predict.postprocess import MINMAX, Normalization
 from dgl.utils.files import read_bounded, write_atomically, write_json
 
 Entry = Tuple[str, str]

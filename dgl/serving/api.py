@@ -17,8 +17,7 @@ import numpy as np
 from dgl.data.image_io import Decoded, decode_stream
 from dgl.data.views import demo_input
 from dgl.errors import UserError, quote
-from dgl.predict.normalize import MINMAX, Normalization, score_map
-from dgl.predict.postprocess import largest_box
+from dgl.predict.postprocess import MINMAX, Normalization, largest_box, score_map
 from dgl.predict.predictor import Predictor
 from dgl.predict.session import Entry
 from dgl.serving.json_server import (

@@ -14,8 +14,8 @@ import numpy as np
 from dgl.attribution import METHODS
 from dgl.data.image_io import encode_image
 from dgl.predict import postprocess
-from dgl.predict.normalize import Normalization
 from dgl.predict.overlay import colorize, draw_boxes, heat_with_region
+from dgl.predict.postprocess import Normalization
 from dgl.serving.engine import Result
 from dgl.serving.models import Entry, Model
 from dgl.serving.sessions import Session

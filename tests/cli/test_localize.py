@@ -19,8 +19,7 @@ from trees import contents
 from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
 from dgl.evaluation.layer_fusion import Fusion, score_maps
-from dgl.predict.normalize import parse_normalization, score_map
-from dgl.predict.postprocess import largest_box
+from dgl.predict.postprocess import largest_box, parse_normalization, score_map
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import Finding, ImageFiles
 from dgl.utils.devices import cpu_flags, has_bfloat16
