@@ -1,7 +1,6 @@
 """Run `dgl label`: open the network, list the images, estimate confidences and write the labels."""
 
 import json
-import math
 import os
 import shutil
 import sys
@@ -14,18 +13,10 @@ from tqdm import tqdm
 
 from dgl import __version__
 from dgl.cli.localize_images import make_predictor
-from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
 from dgl.errors import UserError, first_few, printable
 from dgl.evaluation.layer_fusion import make_fusions
-from dgl.labeling.confidence import (
-    IOU,
-    Calibration,
-    Model,
-    fit,
-    model_name,
-    read_calibration,
-)
+from dgl.labeling.confidence import IOU, Calibration, Model, fit, model_name, read_calibration
 from dgl.labeling.inputs import Inputs, find_data, make_inputs
 from dgl.labeling.labeler import Labeler, LabelOptions
 from dgl.labeling.labels import box_iou
@@ -33,6 +24,7 @@ from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
 from dgl.predict.postprocess import parse_normalization
 from dgl.predict.predictor import Predictor
+from dgl.report.localize_files import json_number
 from dgl.utils.files import weights_fingerprint, write_json
 
 CALIBRATION = "calibration.json"
@@ -44,7 +36,7 @@ def label(args: Namespace) -> Sequence[str]:
     dataset = find_data(args.data, args.split, args.dataname, args.data_format)
     with make_predictor(args, with_pair=False) as predictor:
         cv2.setNumThreads(1)  # several images are worked on at once
-        names = ClassNames.of(predictor.class_names, predictor.classes)
+        names = predictor.class_names
         inputs = make_inputs(args.data, dataset, names, args.predict, args.limit)
         if inputs.unmatched:
             _say(
@@ -81,8 +73,7 @@ class _Run:
             "image_size": predictor.image_size,
             "method": method,
             "layer": layer,
-            # JSON has no infinity.
-            "alpha": args.pa if math.isfinite(args.pa) else "inf",
+            "alpha": json_number(args.pa),
             "flip": args.flip,
             "precision": args.precision,
         }
@@ -145,9 +136,8 @@ class _Run:
             raise UserError(
                 f"--calibrate {args.calibrate}: no image has a box; expected true boxes"
             )
-        predictor = self._labeler.predictor
+        names = self._labeler.predictor.class_names
         is_predicted = self._model_name.startswith("predicted")
-        names = ClassNames.of(predictor.class_names, predictor.classes)
         inputs = make_inputs(args.calibrate, dataset, names, is_predicted)
         items = [item for item in inputs.items if item.path in boxes]
         request = {**self._network, **self._flags, **inputs.summary(), "version": __version__}

@@ -62,11 +62,14 @@ def corrected(folder: str) -> Iterator[ImageLabels]:
     """The images of a store, each with the last decision on it, if there is one."""
     decisions = read_decisions(folder)
     for labels in read_images(folder):
-        decision = decisions.get(labels.image)
-        if decision is None or decision.status == WITHDRAWN or labels.error is not None:
-            yield labels
-        else:
-            yield labels._replace(objects=decision.objects, status=decision.status)
+        yield decided(labels, decisions.get(labels.image))
+
+
+def decided(labels: ImageLabels, decision: Optional[Decision]) -> ImageLabels:
+    """An image with the last decision on it, if there is one."""
+    if decision is None or decision.status == WITHDRAWN or labels.error is not None:
+        return labels
+    return labels._replace(objects=decision.objects, status=decision.status)
 
 
 def summarize(folder: str, left_out: Optional[Sequence[str]] = None) -> Dict[str, Any]:

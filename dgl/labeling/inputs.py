@@ -95,9 +95,8 @@ def make_inputs(
     found: Dict[str, Item] = {}
     for sample in dataset.samples[:limit]:
         image = os.path.relpath(sample.path, root).replace(os.sep, "/")
-        label = None if targets is None else sample.class_index
-        target = None if targets is None else targets[sample.class_index]
-        found.setdefault(image, Item(image, sample.path, label, target))
+        own = () if targets is None else (sample.class_index, targets[sample.class_index])
+        found.setdefault(image, Item(image, sample.path, *own))
     items = list(found.values())
     source = (root, dataset.name, dataset.format, dataset.split)
     if targets is None:

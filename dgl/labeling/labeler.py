@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from dgl.labeling import masks
 from dgl.labeling.confidence import Model, describe
 from dgl.labeling.inputs import Item
 from dgl.labeling.labels import ImageLabels, LabeledObject
-from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
+from dgl.labeling.objects import ObjectOptions, find_regions, working_size
 from dgl.predict.grabcut import seeds_at, small_image
 from dgl.predict.postprocess import MINMAX, Normalization, score_map
 from dgl.utils.parallel import chunks_of, overlapped
@@ -33,14 +33,13 @@ class LabelOptions(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    """An image as the network and GrabCut take it, or the reason why it cannot be read."""
+    """An image as the network takes it, and GrabCut where it is used."""
 
     item: Item
-    width: int = 0
-    height: int = 0
-    view: Any = None
-    small: Any = None
-    error: Optional[str] = None
+    width: int
+    height: int
+    view: np.ndarray
+    small: Optional[np.ndarray]
 
 
 class _Finding(NamedTuple):
@@ -80,24 +79,29 @@ class Labeler:
         chunks = chunks_of(items, batch)
         batches = overlapped(chunks, self._load, self._predict, self._find, self.workers)
         with contextlib.closing(batches):
-            for errors, found in batches:
-                rest = iter(found)
-                yield [error or next(rest) for error in errors]
+            for _, found in batches:
+                yield found
 
-    def _load(self, item: Item) -> _Loaded:
+    def _load(self, item: Item) -> Union[_Loaded, ImageLabels]:
+        """The image, or labels that say why it cannot be read."""
         try:
             decoded = read_reduced(item.path)
         except UserError as error:
-            return _Loaded(item, error=str(error))
+            return ImageLabels(item.image, error=str(error))
         view = squash(decoded.image, (), self.predictor.image_size)[0]
         small = small_image(decoded.image) if self.options.with_masks else None
         return _Loaded(item, *decoded.size, view, small)
 
-    def _predict(self, batch: List[_Loaded]) -> Tuple[List[Optional[ImageLabels]], List[_Job]]:
-        errors = [one.error and ImageLabels(one.item.image, error=one.error) for one in batch]
-        readable = [one for one in batch if one.error is None]
-        if not readable:
-            return errors, []  # type: ignore[return-value]
+    def _predict(
+        self, batch: List[Union[_Loaded, ImageLabels]]
+    ) -> Tuple[None, List[Union[_Job, ImageLabels]]]:
+        """A batch with maps in place of the images that were read."""
+        readable = [one for one in batch if isinstance(one, _Loaded)]
+        jobs = self._jobs(readable) if readable else iter(())
+        return None, [next(jobs) if isinstance(one, _Loaded) else one for one in batch]
+
+    def _jobs(self, readable: List[_Loaded]) -> Iterator[Union[_Job, ImageLabels]]:
+        """Each image's maps of its classes, or labels that say why it has none."""
         views = rgb_to_bgr(np.stack([one.view for one in readable]))
         targets = [one.item.target for one in readable]
         first = self.predictor(views, None if None in targets else targets)
@@ -106,22 +110,17 @@ class Labeler:
             mixed = [own if t is None else t for t, own in zip(targets, best.tolist())]
             first = self.predictor(views, mixed)
         predictions = [first] + self._lower_ranks(readable, views, first)
-        failed = {p: why for made in predictions for p, why in getattr(made, "failed", ())}
-        places = [place for place, one in enumerate(batch) if one.error is None]
-        jobs = []
+        failed = {place: why for made in predictions for place, why in made.failed}
         for i, one in enumerate(readable):
             if i in failed:
-                error = f"{one.item.path}: {failed[i]}"
-                errors[places[i]] = ImageLabels(one.item.image, error=error)
+                yield ImageLabels(one.item.image, error=f"{one.item.path}: {failed[i]}")
                 continue
             found = [self._finding(prediction, i) for prediction in predictions]
-            if one.item.label is not None:
-                found = found[:1]
+            if one.item.label is None:
+                found = [f for f in found if f.probability >= self.options.min_probability]
             else:
-                least = self.options.min_probability
-                found = [finding for finding in found if finding.probability >= least]
-            jobs.append(_Job(one, found, float(first.probability[i, best[i]])))
-        return errors, jobs  # type: ignore[return-value]
+                found = found[:1]
+            yield _Job(one, found, float(first.probability[i, best[i]]))
 
     def _lower_ranks(self, readable: List[_Loaded], views: np.ndarray, first: Any) -> List[Any]:
         """Predictions of the second class of each image, the third, ... as long as one is probable."""
@@ -148,13 +147,12 @@ class Labeler:
             entry = self.fusions[0].entry
         return _Finding(class_index, float(prediction.probability[i, class_index]), maps[entry])
 
-    def _find(self, job: _Job) -> ImageLabels:
-        loaded = job.loaded
-        pairs: List[Tuple[LabeledObject, Any]] = []
-        for finding in job.findings:
-            pairs.extend(self._objects(job, finding))
+    def _find(self, job: Union[_Job, ImageLabels]) -> ImageLabels:
+        if isinstance(job, ImageLabels):
+            return job
+        loaded, item = job.loaded, job.loaded.item
+        pairs = [pair for finding in job.findings for pair in self._objects(job, finding)]
         pairs.sort(key=lambda pair: -(pair[0].confidence or 0.0))
-        item = loaded.item
         if self.masks_folder is not None:
             path = os.path.join(self.masks_folder, *(item.image + ".png").split("/"))
             masks.write_png(path, [mask for _, mask in pairs], loaded.width, loaded.height)
@@ -173,7 +171,11 @@ class Labeler:
         regions = find_regions(score, options.objects)
         class_index = finding.class_index if loaded.item.label is None else loaded.item.label
         for region in regions:
-            mask = self._refine(loaded, score, region, regions)
+            mask: Optional[masks.Mask] = None
+            if loaded.small is not None:
+                others = np.any([other.mask for other in regions], axis=0) & ~region.mask
+                seeds = seeds_at(options.objects.threshold)
+                mask = masks.refine(loaded.small, score, region, others, seeds)
             features = describe(
                 score, region, regions, options.objects, finding.probability, job.best_probability, mask
             )  # fmt: skip
@@ -196,13 +198,3 @@ class Labeler:
                 features=features,
             )
             yield found, pixels
-
-    def _refine(
-        self, loaded: _Loaded, score: np.ndarray, region: Region, regions: Sequence[Region]
-    ) -> Optional[masks.Mask]:
-        if not self.options.with_masks:
-            return None
-        others = np.any([other.mask for other in regions], axis=0) & ~region.mask
-        return masks.refine(
-            loaded.small, score, region, others, seeds_at(self.options.objects.threshold)
-        )

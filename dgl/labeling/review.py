@@ -21,6 +21,7 @@ from dgl.labeling.decisions import (
     WITHDRAWN,
     Decision,
     append_decision,
+    decided,
     iterate_decisions,
 )
 from dgl.labeling.labels import ImageLabels, LabeledObject
@@ -79,13 +80,13 @@ class Review:
             self._entries = _index(self._path, progress)
             if not self._entries:
                 raise UserError(f"{self._path}: no readable image; expected labels of some")
-            self._numbers = {entry.image: n for n, entry in enumerate(self._entries)}
+            numbers = {entry.image: n for n, entry in enumerate(self._entries)}
             self._order = sorted(
                 range(len(self._entries)), key=lambda number: self._entries[number].certainty
             )
             self._history: Dict[int, List[Decision]] = {}
             for decision in iterate_decisions(folder):
-                number = self._numbers.get(decision.image)
+                number = numbers.get(decision.image)
                 if number is not None:
                     self._history.setdefault(number, []).append(decision)
         except BaseException:
@@ -107,9 +108,8 @@ class Review:
 
     def status(self, number: int) -> Optional[str]:
         """The status of the last decision on an image, ``None`` where there is none."""
-        history = self._history.get(number)
-        status = history[-1].status if history else WITHDRAWN
-        return None if status == WITHDRAWN else status
+        last = self._last(number)
+        return None if last is None or last.status == WITHDRAWN else last.status
 
     def queue(
         self, show: str = TO_REVIEW, class_index: Optional[int] = None, text: str = ""
@@ -144,19 +144,17 @@ class Review:
 
         Raises :class:`UserError` where there is no such image, or the store is damaged.
         """
-        labels = self._read(number)
-        history = self._history.get(number, [])
-        decided = self.status(number) is not None
-        objects = history[-1].objects if decided else labels.objects
+        last = self._last(number)
+        labels = decided(self._read(number), last)
         return {
             "number": number,
             "image": labels.image,
             "width": labels.width,
             "height": labels.height,
             "label": labels.label,
-            "status": self.status(number),
-            "revision": history[-1].revision if history else 0,
-            "objects": [_shown(found) for found in objects],
+            "status": labels.status,
+            "revision": 0 if last is None else last.revision,
+            "objects": [_shown(found) for found in labels.objects],
         }
 
     def image_path(self, number: int) -> str:
@@ -211,11 +209,14 @@ class Review:
 
     def _current(self, number: int, revision: int) -> Tuple[ImageLabels, Tuple[LabeledObject, ...]]:
         """The image as labeled, and its objects now, which have to be those of ``revision``."""
-        labels = self._read(number)
-        history = self._history.get(number, [])
-        if revision != (history[-1].revision if history else 0):
+        labels, last = self._read(number), self._last(number)
+        if revision != (0 if last is None else last.revision):
             raise Conflict(labels.image)
-        return labels, labels.objects if self.status(number) is None else history[-1].objects
+        return labels, decided(labels, last).objects
+
+    def _last(self, number: int) -> Optional[Decision]:
+        history = self._history.get(number)
+        return history[-1] if history else None
 
     def _append(self, number: int, decision: Decision) -> None:
         append_decision(self.folder, decision)
@@ -263,10 +264,10 @@ class Review:
             raise UserError(f"{self._path}: {error}; expected the store as it was") from None
 
     def _classes_of(self, number: int) -> Tuple[int, ...]:
-        history = self._history.get(number)
-        if history and history[-1].status != WITHDRAWN:
-            return tuple(found.class_index for found in history[-1].objects)
-        return self._entries[number].classes
+        last = self._last(number)
+        if last is None or last.status == WITHDRAWN:
+            return self._entries[number].classes
+        return tuple(found.class_index for found in last.objects)
 
 
 def _index(path: str, progress: bool) -> List[_Entry]:
