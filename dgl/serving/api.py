@@ -20,14 +20,7 @@ from dgl.errors import UserError, quote
 from dgl.predict.postprocess import MINMAX, Normalization, largest_box, score_map
 from dgl.predict.predictor import Predictor
 from dgl.predict.session import Entry
-from dgl.serving.json_server import (
-    SECONDS_TO_READ,
-    JsonHandler,
-    JsonServer,
-    announce,
-    listen,
-    stoppable,
-)
+from dgl.serving.json_server import SECONDS_TO_READ, JsonHandler, JsonServer, stoppable
 from dgl.serving.sessions import Limits, check_pixels
 
 _PATHS = ("/", "/localize")
@@ -95,16 +88,12 @@ class Batcher:
             waiting = [self._jobs.get()]
             while len(waiting) < self._batch and not self._jobs.empty():
                 waiting.append(self._jobs.get())
-            ended = None in waiting
+            ended = None in waiting  # which comes last: nothing is put behind it
             jobs = [job for job in waiting if job is not None]
             for has_class in (False, True):
                 chosen = [job for job in jobs if (job.class_index is not None) == has_class]
                 if chosen:
                     self._run(chosen)
-        while not self._jobs.empty():
-            job = self._jobs.get()
-            if job is not None:
-                job.result.set_exception(UserError(_ENDS))
 
     def _run(self, jobs: List[_Job]) -> None:
         views = np.stack([job.view for job in jobs])
@@ -127,7 +116,7 @@ class Batcher:
                     self._run([job])
 
     def close(self) -> None:
-        """Finish what is being run; whatever waits fails."""
+        """Refuse what comes from now on, and finish what waits, within half a minute."""
         with self._lock:
             self._is_closed = True
             self._jobs.put(None)
@@ -137,10 +126,11 @@ class Batcher:
 class Api:
     """What the server answers, apart from HTTP, with the maps of one entry of a predictor."""
 
-    def __init__(self, predictor: Any, entry: Entry, settings: ApiSettings, mode: str):
+    def __init__(self, predictor: Any, entry: Entry, settings: ApiSettings):
         self._predictor = predictor
         self._settings = settings
-        self._facts = {"mode": mode, "method": entry[0], "layer": entry[1]}
+        mode, (method, layer) = predictor.backbone.mode, entry
+        self._facts = {"mode": mode, "method": method, "layer": layer}
         self.batcher = Batcher(predictor, entry, settings.batch)
         self.places = threading.BoundedSemaphore(settings.most_waiting)
         self.most_bytes = settings.limits.most_bytes
@@ -223,17 +213,16 @@ def _fraction(text: str) -> float:
 class ApiHandler(JsonHandler):
     """POST an image, GET the description."""
 
+    only_programs = True
+
     def _get(self, path: str, query: Mapping[str, str]) -> None:
-        if self._is_program():
-            if path in _PATHS:
-                self.answer(200, self.server.service.describe())
-            else:
-                self.answer(404, {"error": f"{path}: expected GET / or POST /"})
+        if path in _PATHS:
+            self.answer(200, self.server.service.describe())
+        else:
+            self.answer(404, {"error": f"{path}: expected GET / or POST /"})
 
     def _post(self, path: str, query: Mapping[str, str]) -> None:
         places = self.server.service.places
-        if not self._is_program():
-            return
         # Before the body is read, which bounds the memory that waiting requests take.
         if not places.acquire(blocking=False):
             self.refuse(429, "too many requests wait; try again", **{"Retry-After": "1"})
@@ -259,13 +248,6 @@ class ApiHandler(JsonHandler):
         except Exception as error:
             self.answer(500, {"error": f"{type(error).__name__}: {error}"})
 
-    def _is_program(self) -> bool:
-        """Refuse what a website sends through the browser of somebody on this machine."""
-        if "Origin" in self.headers:
-            self.refuse(403, "expected a request of a program")
-            return False
-        return True
-
 
 def serve_api(predictor: Predictor, entry: Entry, settings: ApiSettings) -> None:
     """Answer until a signal ends it; requests that run then are finished or get an error.
@@ -275,14 +257,10 @@ def serve_api(predictor: Predictor, entry: Entry, settings: ApiSettings) -> None
         Stopped: SIGTERM ended it, exit code 143.
         KeyboardInterrupt: Ctrl-C ended it.
     """
-    api = Api(predictor, entry, settings, predictor.backbone.mode)
-    host = settings.host
+    api = Api(predictor, entry, settings)
     with stoppable(), contextlib.closing(api.batcher):
         # Run once now, to report errors early and to spare the first client the wait.
         side = predictor.image_size
         api.batcher(np.zeros((side, side, 3), np.float32), None)
-        with listen(host, settings.port) as bound, JsonServer(
-            host, bound, ApiHandler, api
-        ) as server:
-            announce(host, bound, "api")
-            server.serve_forever(poll_interval=0.1)
+        with JsonServer(settings.host, settings.port, ApiHandler, api) as server:
+            server.run("api")

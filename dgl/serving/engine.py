@@ -9,7 +9,8 @@ import numpy as np
 from dgl.attribution import METHODS
 from dgl.attribution.registry import LOSS_GRADIENT
 from dgl.errors import UserError
-from dgl.serving.models import Entry, Model, describe, shared_predictor
+from dgl.predict.session import Entry
+from dgl.serving.models import Model, describe, shared_predictor
 from dgl.serving.sessions import Scores, Session
 from dgl.utils.files import weights_fingerprint
 from dgl.weights.foreign_model import ForeignModel
@@ -60,7 +61,6 @@ class Engine:
 
     Attributes:
         models: descriptions of the checkpoints, in the order given.
-        runs: how often a network ran.
     """
 
     def __init__(
@@ -77,7 +77,6 @@ class Engine:
         Other arguments are those of :func:`~dgl.serving.models.describe`.
         """
         self.models: List[Model] = [describe(load, data_set, foreign) for load in loads]
-        self.runs = 0
         self._keep = keep
         self._settings = {"gpu": gpu, "data_set": data_set}
         self._make = make
@@ -139,7 +138,6 @@ class Engine:
             entries=missing,
             alpha=alpha,
         )
-        self.runs += 1
         session.runs += 1
         if not np.isfinite(prediction.logits).all():
             raise UserError(f"{self.models[checkpoint].label}: its scores are not finite")

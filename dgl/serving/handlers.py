@@ -15,10 +15,11 @@ from dgl.errors import UserError
 from dgl.predict.model_predictor import defaults_of
 from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import MINMAX, Normalization, parse_normalization, score_map
+from dgl.predict.session import Entry
 from dgl.report.localize_files import json_number
 from dgl.serving import panels
 from dgl.serving.engine import Engine, Result
-from dgl.serving.models import Entry, Model
+from dgl.serving.models import Model
 from dgl.serving.panels import Choice
 from dgl.serving.sessions import Limits, Session, read_upload, shown_name
 from dgl.tf_compat import reference_kernels

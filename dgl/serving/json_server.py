@@ -67,12 +67,14 @@ class JsonHandler(BaseHTTPRequestHandler):
 
     Attributes:
         more_headers: of every answer.
+        only_programs: whether what a website sends through the browser of somebody here is refused.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = SECONDS_TO_READ
     more_headers: Mapping[str, str] = {}
+    only_programs = False
     server: "JsonServer"
 
     def _get(self, path: str, query: Mapping[str, str]) -> None:
@@ -96,10 +98,12 @@ class JsonHandler(BaseHTTPRequestHandler):
         # A website may give its own name the address of this machine (DNS rebinding).
         if self.server.host in LOOPBACK and host not in LOOPBACK:
             self.refuse(403, "expected a request to the address that was printed")
-            return
-        url = urlsplit(self.path)
-        query = parse_qs(url.query, keep_blank_values=True)
-        answer(url.path, {key: values[-1] for key, values in query.items()})
+        elif self.only_programs and "Origin" in self.headers:
+            self.refuse(403, "expected a request of a program")
+        else:
+            url = urlsplit(self.path)
+            query = parse_qs(url.query, keep_blank_values=True)
+            answer(url.path, {key: values[-1] for key, values in query.items()})
 
     def body(self, most: int) -> Optional[bytes]:
         """The body of at most so many bytes; ``None`` where it was refused, or the client went away."""
@@ -145,7 +149,7 @@ class JsonHandler(BaseHTTPRequestHandler):
 
 
 class JsonServer(ThreadingHTTPServer):
-    """HTTP on a bound socket, a thread per connection.
+    """HTTP on one address, as :func:`listen` takes it, a thread per connection.
 
     Attributes:
         host: as given, by which requests are checked.
@@ -156,14 +160,19 @@ class JsonServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: str, bound: Any, handler: Type[JsonHandler], service: Any):
-        super().__init__(bound.getsockname()[:2], handler, bind_and_activate=False)
+    def __init__(self, host: str, port: int, handler: Type[JsonHandler], service: Any):
+        super().__init__((host, port), handler, bind_and_activate=False)
         self.socket.close()
-        self.socket = bound
+        self.socket = listen(host, port)
         self.host = host
         self.service = service
         self.writing = threading.Lock()
         self.server_activate()
+
+    def run(self, what: str) -> None:
+        """Print the address of the page or another service, and answer until a signal ends it."""
+        announce(self.host, self.socket, what)
+        self.serve_forever(poll_interval=0.1)
 
     def server_close(self) -> None:
         """Listen no more, after what is being written."""

@@ -17,7 +17,9 @@ from dgl.serving.handlers import (
     ONE,
     OTHER_METHOD,
     TWO,
+    Controls,
     Handlers,
+    Shown,
     alpha_at,
 )
 from dgl.serving.sessions import at_most, extensions
@@ -26,17 +28,13 @@ _HEADER = (
     '<header class="dgl-header"><h1 class="dgl-name">Where does the classifier look?</h1>'
     "<p>Attention maps and boxes of a classifier that was trained with image labels only.</p></header>"
 )
-# The browser updates a slider's label while it moves.
-_NAMES = """(position) => {{
+# The browser updates a slider's label while it moves: with the name of a position, or with a fraction.
+_RELABEL = """(value) => {{
   const label = document.querySelector("#{0} .dgl-knob").cloneNode(true);
-  label.querySelector("output").textContent = label.dataset.names.split("|")[position];
+  label.querySelector("output").textContent = {1};
   return label.outerHTML;
 }}"""
-_FRACTION = """(value) => {
-  const label = document.querySelector("#dgl-threshold .dgl-knob").cloneNode(true);
-  label.querySelector("output").textContent = Number(value).toFixed(2);
-  return label.outerHTML;
-}"""
+_NAME, _FRACTION = 'label.dataset.names.split("|")[value]', "Number(value).toFixed(2)"
 # A click on a button inside HTML triggers an event with the button's index.
 _CLICKED = """element.addEventListener("click", (event) => {{
   const button = event.target.closest("button[data-{0}]");
@@ -50,8 +48,8 @@ class Layout:
 
     Attributes:
         session: state with the visitor's :class:`~dgl.serving.sessions.Session` or ``None``.
-        controls: the components of :class:`~dgl.serving.handlers.Controls`, in its order.
-        parts: the components of :class:`~dgl.serving.handlers.Shown`, in its order.
+        controls: the components named as :class:`~dgl.serving.handlers.Controls`, in its order.
+        parts: the components named as :class:`~dgl.serving.handlers.Shown`, in its order.
     """
 
     def __init__(self, handlers: Handlers):
@@ -74,19 +72,8 @@ class Layout:
                 with gr.Row(elem_id="dgl-below"):
                     self._build_below()
         self.file = gr.Textbox(visible="hidden", elem_id="dgl-file", label="download")
-        self.controls = [
-            self.checkpoint,
-            self.class_index,
-            self.layer,
-            self.method,
-            self.alpha,
-            self.threshold,
-            self.tab,
-            self.other_method,
-            self.other_layer,
-            self.mode,
-        ]
-        self.parts = [self.one, self.all, self.two, self.facts, self.classes, self.status]
+        self.controls = [getattr(self, name) for name in Controls._fields]
+        self.parts = [getattr(self, name) for name in Shown._fields]
 
     def _build_input(self, samples: Sequence[str]) -> None:
         self.upload = gr.File(
@@ -125,25 +112,23 @@ class Layout:
         self.method = _methods("method", DEFAULT_METHOD, "dgl-method")
         self.layer_label, self.layer = self._layer_slider("layer", "dgl-layer")
         gr.HTML('<div class="dgl-ends"><span>last</span><span>first</span></div>')
-        self.alpha_label = gr.HTML(
+        alpha_label = gr.HTML(
             panels.slider_label("alpha of the loss gradient", _ALPHAS[DEFAULT_ALPHA], _ALPHAS),
             elem_id="dgl-alpha",
         )
-        self.alpha = _slider("alpha", LAST_ALPHA, DEFAULT_ALPHA)
-        _follow(self.alpha, self.alpha_label, _NAMES.format("dgl-alpha"))
+        self.alpha = _slider("alpha", alpha_label, LAST_ALPHA, DEFAULT_ALPHA)
         self.threshold_label = gr.HTML(
             panels.slider_label("threshold", f"{self._models[0].threshold:.2f}"),
             elem_id="dgl-threshold",
         )
-        self.threshold = _slider("threshold", 1, self._models[0].threshold, 0.01)
-        _follow(self.threshold, self.threshold_label, _FRACTION)
+        self.threshold = _slider(
+            "threshold", self.threshold_label, 1, self._models[0].threshold, 0.01, _FRACTION
+        )
 
     def _layer_slider(self, title: str, elem_id: str) -> Tuple[gr.HTML, gr.Slider]:
         layers, layer = self._models[0].layers, self._models[0].default_layer
         label = gr.HTML(panels.slider_label(title, layers[layer], layers), elem_id=elem_id)
-        slider = _slider(title, len(layers) - 1, layer)
-        _follow(slider, label, _NAMES.format(elem_id))
-        return label, slider
+        return label, _slider(title, label, len(layers) - 1, layer)
 
     def _build_results(self) -> None:
         with gr.Tabs(selected=ONE, elem_id="dgl-tabs") as self.tabs:
@@ -195,13 +180,14 @@ def _methods(label: str, value: str, elem_id: str) -> gr.Dropdown:
     return gr.Dropdown(choices, value=value, label=label, filterable=False, elem_id=elem_id)
 
 
-def _slider(label: str, most: float, value: float, step: float = 1) -> gr.Slider:
-    return gr.Slider(
-        0, most, value=value, step=step, label=label, show_label=False, container=False,
+def _slider(
+    name: str, label: gr.HTML, most: float, value: float, step: float = 1, text: str = _NAME
+) -> gr.Slider:
+    """A slider from 0, whose label shows what the script ``text`` gives for its value."""
+    slider = gr.Slider(
+        0, most, value=value, step=step, label=name, show_label=False, container=False,
         elem_classes=["dgl-slider"],
     )  # fmt: skip
-
-
-def _follow(slider: gr.Slider, label: gr.HTML, script: str) -> None:
-    """Let the browser update a slider's label while it moves."""
+    script = _RELABEL.format(label.elem_id, text)
     slider.input(None, [slider], [label], js=script, queue=False, api_visibility="private")
+    return slider

@@ -20,7 +20,7 @@ from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
 from dgl.predict.model_predictor import ModelPredictor
 from dgl.predict.predictor import Predictor
-from dgl.predict.session import Prediction, open_session
+from dgl.predict.session import Entry, Prediction, open_session
 from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
@@ -28,8 +28,6 @@ from dgl.weights import class_names_of, open_weights, options_from, read_card
 from dgl.weights.foreign_model import ForeignModel, model_kind
 from dgl.weights.identify import mode_for
 from dgl.weights.model_card import default_image_size
-
-Entry = Tuple[str, str]
 
 _MOST_LAYERS = 16  # of a model of others: every map of a request is of one graph
 _SMALL = 1 << 15
@@ -170,11 +168,11 @@ class SharedPredictor(Predictor):
         finally:
             built.close()
         old = self._fetches
-        tensors = [old.class_index, old.probability, old.logits, self._image, self._target]
-        tensors += [self._alpha] + list(old.maps.values())
+        tensors = [self._image, self._target, self._alpha]
+        tensors += [old.class_index, old.probability, old.logits, *old.maps.values()]
         with tf.Graph().as_default():
             variables, feeds = _variables(values)
-            found = tf.import_graph_def(
+            self._image, self._target, self._alpha, *fetches = tf.import_graph_def(
                 structure,
                 {name + ":0": variable.read_value() for name, variable in variables.items()},
                 [tensor.name for tensor in tensors],
@@ -183,9 +181,8 @@ class SharedPredictor(Predictor):
             self._session = open_session(gpus)
             for name, variable in variables.items():
                 self._session.run(variable.initializer, {feeds[name]: values[name]})
-        class_index, probability, logits, self._image, self._target, self._alpha = found[:6]
-        maps = type(old.maps)(zip(old.maps, found[6:]))
-        self._fetches = Prediction(class_index, probability, logits, maps)
+        class_index, probability, logits, *maps = fetches
+        self._fetches = Prediction(class_index, probability, logits, dict(zip(old.maps, maps)))
 
 
 def _constant_bytes(graph: Any) -> int:

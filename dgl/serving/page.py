@@ -27,6 +27,7 @@ _SAVE = """(text) => {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }"""
+STYLE_SHEET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.css")
 # Fonts of the visitor's system; none is downloaded.
 _FONTS = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 _MONOSPACE = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
@@ -43,11 +44,6 @@ def make_theme() -> gr.Theme:
         radius_size="md",
         text_size="md",
     )
-
-
-def style_sheet() -> str:
-    """Path of the page's CSS."""
-    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.css")
 
 
 def make_page(handlers: Handlers, most_waiting: int = 32) -> gr.Blocks:

@@ -16,8 +16,9 @@ from dgl.data.image_io import encode_image
 from dgl.predict import postprocess
 from dgl.predict.overlay import colorize, draw_boxes, heat_with_region
 from dgl.predict.postprocess import Normalization
+from dgl.predict.session import Entry
 from dgl.serving.engine import Result
-from dgl.serving.models import Entry, Model
+from dgl.serving.models import Model
 from dgl.serving.sessions import Session
 
 Box = Tuple[int, int, int, int]

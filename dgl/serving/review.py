@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
 from dgl.labeling.review import FILTERS, Conflict, Review
-from dgl.serving.json_server import JsonHandler, JsonServer, announce, listen, stoppable
+from dgl.serving.json_server import JsonHandler, JsonServer, stoppable
 from dgl.serving.sessions import at_most
 
 # Long side of the images that the page shows.
@@ -47,12 +47,12 @@ def serve_review(folder: str, host: str, port: int) -> None:
         Stopped: SIGTERM ended it, exit code 143.
         KeyboardInterrupt: Ctrl-C ended it.
     """
-    with stoppable(), Review(folder, progress=True) as review, listen(host, port) as bound:
+    with stoppable(), Review(folder, progress=True) as review, JsonServer(
+        host, port, ReviewHandler, review
+    ) as server:
         progress = review.progress()
         print(f"{folder}: {progress['reviewed']} of {progress['all']} images reviewed")
-        with JsonServer(host, bound, ReviewHandler, review) as server:
-            announce(host, bound, "page")
-            server.serve_forever(poll_interval=0.1)
+        server.run("page")
 
 
 class ReviewHandler(JsonHandler):

@@ -101,7 +101,7 @@ def _serve(settings: Settings, folder: str, bound: Any) -> None:
     from dgl.datasets import photographs, sample_images
     from dgl.serving.engine import Engine
     from dgl.serving.handlers import Handlers
-    from dgl.serving.page import make_page, make_theme, style_sheet
+    from dgl.serving.page import STYLE_SHEET, make_page, make_theme
 
     try:
         samples = sample_images()
@@ -134,7 +134,7 @@ def _serve(settings: Settings, folder: str, bound: Any) -> None:
             mcp_server=False,
             pwa=False,
             theme=make_theme(),
-            css_paths=style_sheet(),
+            css_paths=STYLE_SHEET,
         )
 
         class Server(uvicorn.Server):  # type: ignore[misc]

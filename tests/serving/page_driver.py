@@ -15,7 +15,7 @@ import numpy as np
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.predict.postprocess import largest_box, normalize, resize_map
-from dgl.serving.json_server import JsonServer, listen
+from dgl.serving.json_server import JsonServer
 
 Server = namedtuple("Server", "process url port")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -56,10 +56,11 @@ def stop(server, number=signal.SIGTERM):
 @contextlib.contextmanager
 def json_service(handler, service, host="127.0.0.1"):
     """The port of a server in this process, which listens on this machine and believes to be ``host``."""
-    with listen("127.0.0.1", 0) as bound, JsonServer(host, bound, handler, service) as server:
+    with JsonServer("127.0.0.1", 0, handler, service) as server:
+        server.host = host
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield bound.getsockname()[1]
+        yield server.socket.getsockname()[1]
         server.shutdown()
         thread.join()
 

@@ -7,6 +7,7 @@ import io
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ class Fake:
 
     class_names = ClassNames([f"name {i}" for i in range(26)])
     image_size = 32
+    backbone = SimpleNamespace(mode="fake")
     entries = [ENTRY]
 
     def __init__(self, is_waiting=False):
@@ -59,7 +61,7 @@ def png(red, width=80, height=40):
 @contextlib.contextmanager
 def running(fake, **settings):
     """The port of a server with a fake network."""
-    api = Api(fake, ENTRY, ApiSettings(**settings), "fake")
+    api = Api(fake, ENTRY, ApiSettings(**settings))
     with json_service(ApiHandler, api) as port:
         yield port
     api.batcher.close()
