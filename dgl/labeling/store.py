@@ -6,22 +6,11 @@ at the last complete batch and gives the same bytes as one that was never stoppe
 
 import contextlib
 import fcntl
+import io
 import json
 import mmap
 import os
-from typing import (
-    Any,
-    BinaryIO,
-    Callable,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 from dgl.errors import UserError, first_few, quote
 from dgl.labeling.labels import ImageLabels
@@ -124,7 +113,7 @@ class LabelStore:
         self._stream.truncate(end)
         return done
 
-    def append(self, images: Iterable[ImageLabels]) -> None:
+    def append(self, images: Sequence[ImageLabels]) -> None:
         """Add the images of one batch."""
         with _writing(self._path):
             self._stream.write(b"".join(_line(labels.to_json()) for labels in images))
@@ -239,7 +228,7 @@ def append_line(path: str, values: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def open_locked(path: str, refusal: str) -> BinaryIO:
+def open_locked(path: str, refusal: str) -> io.BufferedRandom:
     """Open a file to read and to append to, locked for this process until it is closed.
 
     ``refusal`` is the message of :class:`UserError` where another process has locked it.

@@ -12,7 +12,6 @@ from dgl.errors import UserError
 from dgl.predict.session import Entry
 from dgl.serving.models import Model, describe, shared_predictor
 from dgl.serving.sessions import Scores, Session
-from dgl.utils.files import weights_fingerprint
 from dgl.weights.foreign_model import ForeignModel
 
 
@@ -82,19 +81,12 @@ class Engine:
         self._make = make
         self._lock = threading.Lock()
         self._loaded: OrderedDict[int, Any] = OrderedDict()
-        self._weights: Dict[int, str] = {}
 
     def model(self, checkpoint: int) -> Model:
         """The model of a checkpoint's index; raises UserError for no such index."""
         if not 0 <= checkpoint < len(self.models):
             raise UserError(f"no checkpoint {checkpoint}")
         return self.models[checkpoint]
-
-    def weights(self, checkpoint: int) -> str:
-        """The :func:`~dgl.utils.files.weights_fingerprint` of a checkpoint, computed once."""
-        if checkpoint not in self._weights:
-            self._weights[checkpoint] = weights_fingerprint(self.model(checkpoint).path)
-        return self._weights[checkpoint]
 
     def predict(
         self,

@@ -14,7 +14,7 @@ from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
 from dgl.predict.model_predictor import defaults_of
 from dgl.predict.overlay import heat_with_region
-from dgl.predict.postprocess import MINMAX, Normalization, parse_normalization, score_map
+from dgl.predict.postprocess import MINMAX, Normalization, parse_normalization
 from dgl.predict.session import Entry
 from dgl.report.localize_files import json_number
 from dgl.serving import panels
@@ -24,6 +24,7 @@ from dgl.serving.panels import Choice
 from dgl.serving.sessions import Limits, Session, read_upload, shown_name
 from dgl.tf_compat import reference_kernels
 from dgl.utils.devices import FLOAT32
+from dgl.utils.files import weights_fingerprint
 
 ONE, ALL, TWO = "one", "all", "two"
 DEFAULT_METHOD, OTHER_METHOD = "dgl", "cam"
@@ -31,6 +32,7 @@ _USUAL = LocalizeDefaults()
 # The alpha slider: tenths of a decade from 0.1 to 1000, then infinity.
 LAST_ALPHA = 41
 DEFAULT_ALPHA = 20
+_weights = functools.lru_cache(maxsize=None)(weights_fingerprint)
 _MIME = {"png": "image/png", "json": "application/json", "npy": "application/octet-stream"}
 
 
@@ -171,17 +173,16 @@ class Handlers:
         result = self._predict(session, controls, choice, [choice.entry])
         raw = result.maps[choice.entry]
         if kind == "png":
-            box = panels.find_box(raw, session.size, choice)
-            resized = score_map(raw, *session.size, normalization=choice.normalization)
-            drawn = heat_with_region(session.image, resized, choice.threshold, box)
+            box = panels.find_box(session, raw, choice)
+            score_map = choice.score_map(raw, session.image)
+            drawn = heat_with_region(session.image, score_map, choice.threshold, box)
             data = encode_image(drawn, ".png")
         elif kind == "npy":
             buffer = io.BytesIO()
             np.save(buffer, raw)
             data = buffer.getvalue()
         else:
-            weights = self.engine.weights(choice.checkpoint)
-            record = _record(session, model, weights, result, choice)
+            record = _record(session, model, result, choice)
             data = (json.dumps(record, indent=1) + "\n").encode("utf-8")
         return json.dumps(
             {
@@ -221,9 +222,7 @@ def _normalization(model: Model, method: str) -> Normalization:
     return parse_normalization(defaults_of(model.mode, model.path, method).normalize)
 
 
-def _record(
-    session: Session, model: Model, weights: str, result: Result, choice: Choice
-) -> Dict[str, Any]:
+def _record(session: Session, model: Model, result: Result, choice: Choice) -> Dict[str, Any]:
     """The result in the fields of the record of ``dgl localize``."""
     height, width = session.size
     method, layer = choice.entry
@@ -238,12 +237,12 @@ def _record(
         "class_name": model.class_names.name(result.class_index),
         "probability": float(result.scores.probability[result.class_index]),
         "predicted_index": result.scores.predicted,
-        "box": list(panels.find_box(result.maps[choice.entry], session.size, choice)),
+        "box": list(panels.find_box(session, result.maps[choice.entry], choice)),
         "threshold": choice.threshold,
         **({} if choice.normalization == MINMAX else {"normalize": str(choice.normalization)}),
         "alpha": json_number(choice.alpha),
         "checkpoint": model.label,
-        "weights": weights,
+        "weights": _weights(model.path),
         "head": model.head,
         "image_size": model.image_size,
         "fast": not reference_kernels(),

@@ -38,26 +38,26 @@ class Choice(NamedTuple):
     threshold: float
     normalization: Normalization
 
+    def score_map(self, raw: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """A raw map (h, w) at the size of an image, float32 (H, W) in [0, 1]."""
+        height, width = image.shape[:2]
+        return postprocess.score_map(raw, height, width, self.normalization)
 
-def find_box(raw: np.ndarray, size: Tuple[int, int], choice: Choice) -> Box:
-    """The box of a raw map (h, w) in an image (height, width), as ``dgl localize`` finds it.
+
+def find_box(session: Session, raw: np.ndarray, choice: Choice) -> Box:
+    """The box of a raw map (h, w) in the visitor's image, as ``dgl localize`` finds it.
 
     Returns:
         (x0, y0, x1, y1) in pixels of the image; all 0 if there is none.
     """
-    score_map = postprocess.score_map(raw, *size, normalization=choice.normalization)
+    score_map = choice.score_map(raw, session.image)
     x0, y0, x1, y1 = (int(v) for v in postprocess.largest_box(score_map, choice.threshold))
     return x0, y0, x1, y1
 
 
-def _score_map(session: Session, raw: np.ndarray, choice: Choice) -> np.ndarray:
-    height, width = session.shown.shape[:2]
-    return postprocess.score_map(raw, height, width, choice.normalization)
-
-
 def heat(session: Session, raw: np.ndarray, choice: Choice) -> np.ndarray:
     """Colors of a raw map with the region above the threshold outlined, uint8 RGB at the size shown."""
-    score_map = _score_map(session, raw, choice)
+    score_map = choice.score_map(raw, session.shown)
     colors = colorize(score_map)
     mask = postprocess.binarize(score_map, choice.threshold)
     colors[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
@@ -72,7 +72,7 @@ def heat_over(
     The box is in pixels of the visitor's image; see :func:`~dgl.predict.overlay.heat_with_region`.
     """
     scaled = None if box is None else _at_size_shown(session, box)
-    score_map = _score_map(session, raw, choice)
+    score_map = choice.score_map(raw, session.shown)
     return heat_with_region(session.shown, score_map, choice.threshold, scaled)
 
 
@@ -152,7 +152,7 @@ _MACROS = _load_macros()
 def one_map(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """The image with its box, the overlay, and the map."""
     raw = result.maps[choice.entry]
-    box = find_box(raw, session.size, choice)
+    box = find_box(session, raw, choice)
     boxed = draw_boxes(session.shown, predicted=_at_size_shown(session, box))
     images = boxed, heat_over(session, raw, choice, box), heat(session, raw, choice)
     return str(_MACROS.one_map(session, model, choice, box, raw, *images))
@@ -162,7 +162,7 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
     """A method at every layer, last to first; each is a button that selects the layer."""
     rows, width = [], session.shown.shape[1]  # without the bar of colors
     for entry, raw in result.maps.items():
-        box = find_box(raw, session.size, choice)
+        box = find_box(session, raw, choice)
         index = model.layers.index(entry[1]) if entry[1] in model.layers else 0
         rows.append((entry, box, index, heat_over(session, raw, choice, box)[:, :width]))
     return str(_MACROS.all_layers(session, model, choice, rows))
@@ -173,7 +173,7 @@ def two_methods(
 ) -> str:
     """The map chosen and another with their boxes, and both boxes on the image."""
     choices, width = (choice, other), session.shown.shape[1]
-    boxes = [find_box(result.maps[one.entry], session.size, one) for one in choices]
+    boxes = [find_box(session, result.maps[one.entry], one) for one in choices]
     images = [heat_over(session, result.maps[one.entry], one)[:, :width] for one in choices]
     overlap = float(postprocess.iou(*boxes)[0, 0]) if all(map(any, boxes)) else 0.0
     return str(_MACROS.two_methods(session, model, choices, boxes, images, overlap))
@@ -181,7 +181,7 @@ def two_methods(
 
 def facts(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """Class, probability and box in numbers."""
-    box = find_box(result.maps[choice.entry], session.size, choice)
+    box = find_box(session, result.maps[choice.entry], choice)
     area = (box[2] - box[0] + 1) * (box[3] - box[1] + 1) if any(box) else 0
     return str(_MACROS.facts(session, model, result, choice, box, area))
 
