@@ -7,7 +7,8 @@ from typing import Any, Dict
 from dgl.cli import flags
 from dgl.data.sample import SPLITS
 from dgl.errors import UserError
-from dgl.labeling.formats import FORMATS
+from dgl.labeling.decisions import summarize
+from dgl.labeling.formats import FORMATS, ExportOptions, export
 from dgl.labeling.objects import ALL, LARGEST
 from dgl.predict.postprocess import parse_normalization
 
@@ -106,8 +107,6 @@ def _check(args: argparse.Namespace) -> None:
 def _run(args: argparse.Namespace) -> int:
     """Label and export; the exit code is 1 if some images cannot be read."""
     _check(args)
-    from dgl.labeling.formats import ExportOptions, export
-
     formats = list(dict.fromkeys(args.format or [_DEFAULT_FORMAT]))
     options = ExportOptions(args.val_fraction, args.copy, args.min_confidence)
     with flags.answering(args) as answer:
@@ -116,8 +115,6 @@ def _run(args: argparse.Namespace) -> int:
             from dgl.cli.label_images import label  # TensorFlow takes seconds to load
 
             left_out = label(args)
-        from dgl.labeling.decisions import summarize
-
         summary: Dict[str, Any] = summarize(args.out, left_out)
         summary["exports"] = [export(args.out, name, options) for name in formats]
         answer(summary, _sentences(summary))

@@ -36,8 +36,7 @@ def label(args: Namespace) -> Sequence[str]:
     dataset = find_data(args.data, args.split, args.dataname, args.data_format)
     with make_predictor(args, with_pair=False) as predictor:
         cv2.setNumThreads(1)  # several images are worked on at once
-        names = predictor.class_names
-        inputs = make_inputs(args.data, dataset, names, args.predict, args.limit)
+        inputs = make_inputs(args.data, dataset, predictor.class_names, args.predict, args.limit)
         if inputs.unmatched:
             _say(
                 f"the network does not know {len(inputs.unmatched)} of {len(inputs.classes)} classes "

@@ -107,7 +107,6 @@ def split_peaks(score: np.ndarray, foreground: np.ndarray) -> Tuple[int, np.ndar
     for row, _ in enumerate(owner):
         while owner[row] != owner[owner[row]]:
             owner[row] = owner[owner[row]]
-    kept = sorted(set(owner))
-    numbers = np.array([kept.index(row) + 1 for row in owner], np.int32)
-    parts[foreground] = numbers[tree.basins()[foreground.ravel()]]
+    kept, places = np.unique(owner, return_inverse=True)
+    parts[foreground] = places[tree.basins()[foreground.ravel()]] + 1
     return len(kept), parts

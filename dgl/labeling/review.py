@@ -185,9 +185,8 @@ class Review:
             found = tuple(self._object(values, current, labels) for values in objects)
             if len(found) > _MOST_OBJECTS:
                 raise UserError(f"{len(found)} objects; expected at most {_MOST_OBJECTS}")
-            status = (
-                REJECTED if action == REJECT else ACCEPTED if found == labels.objects else CHANGED
-            )
+            kept = ACCEPTED if found == labels.objects else CHANGED
+            status = REJECTED if action == REJECT else kept
             self._append(number, Decision(labels.image, revision + 1, status, found))
         return self.image(number)
 
