@@ -6,7 +6,6 @@ import os
 from argparse import Namespace
 from typing import Any, Callable, Generator, List, Optional, Sequence, Set, Tuple
 
-import numpy as np
 from tqdm import tqdm
 
 from dgl.data.labels import OffsetCheck
@@ -16,7 +15,7 @@ from dgl.evaluation.batches import BatchRunner, Task
 from dgl.evaluation.layer_fusion import Fusion
 from dgl.evaluation.plan import Plan, predictor_arguments
 from dgl.evaluation.results import Results, Store
-from dgl.metrics.box_check import Fit, warn_of_misfits
+from dgl.metrics.box_check import warn_of_misfits
 from dgl.utils.devices import FLOAT32
 
 _logger = logging.getLogger(__name__)
@@ -137,7 +136,7 @@ def collect(
             bar.update(len(part))
     results.sort()
     results.skipped = dataset.skipped
-    _check_boxes(results, dataset)
+    warn_of_misfits(dataset, plan.boxes_frame, results.images)
     if total and not results.names:
         _, reason = next(iter(results.errors.values()))
         raise UserError(f"none of {len(results)} images can be read; the first: {reason}")
@@ -156,14 +155,3 @@ def _restore(results: Results, store: Store, chunks: Sequence[int], total: int) 
     if done:
         _logger.warning("resuming: %d of %d images are done", len(results), total)
     return done
-
-
-def _check_boxes(results: Results, dataset: DataSet) -> None:
-    """Warn of boxes that do not fit their images."""
-    names = ("clipped", "outside", "width", "height")
-    columns = [results.images.column(name).tolist() for name in names]
-    fits = (
-        (dataset.samples[int(key)], Fit(np.zeros((0, 4)), clipped, outside, (width, height)))
-        for key, clipped, outside, width, height in zip(results.images.ids, *columns)
-    )
-    warn_of_misfits(dataset.name, results.plan.boxes_frame, fits)

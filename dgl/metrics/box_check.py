@@ -5,12 +5,13 @@ one, in which the file stores it and in which some programs draw boxes.
 """
 
 import logging
-from typing import Iterable, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
 from dgl.data.image_io import Decoded, turn_boxes
-from dgl.data.sample import Sample
+from dgl.data.sample import DataSet, Sample
+from dgl.metrics.records import Records
 from dgl.predict.postprocess import clip_boxes
 from dgl.utils.types import ArrayLike
 
@@ -51,24 +52,28 @@ def fit_boxes(boxes: ArrayLike, decoded: Decoded, frame: str = UPRIGHT) -> Fit:
     return Fit(fitting, int(over) - outside, outside, (width, height))
 
 
-def warn_of_misfits(name: str, frame: str, images: Iterable[Tuple[Sample, Fit]]) -> None:
-    """Log one warning for boxes and one for sizes of the data set ``name``; none if all fit.
+def warn_of_misfits(dataset: DataSet, frame: str, images: Records) -> None:
+    """Log one warning for boxes and one for sizes of a data set; none if all fit.
 
     Args:
-        name: of the data set.
+        dataset: with the boxes.
         frame: of :data:`FRAMES`, that of its boxes.
-        images: every image with its fit.
+        images: rows of ``clipped``, ``outside``, ``width`` and ``height``, as :class:`Fit` has them; their
+            ids are the images' places in the data set.
     """
-    images = list(images)
+    name = dataset.name
     hint = " (boxes made in images that EXIF had not turned need --boxes-frame raw)"
-    clipped, outside = (sum(getattr(f, kind) for _, f in images) for kind in ("clipped", "outside"))
-    if clipped or outside:
-        first = next(sample for sample, fit in images if fit.clipped or fit.outside)
+    samples = [dataset.samples[int(key)] for key in images.ids]
+    clipped, outside, widths, heights = (
+        images.column(key).tolist() for key in ("clipped", "outside", "width", "height")
+    )
+    if any(clipped) or any(outside):
+        first = next(s for s, *boxes in zip(samples, clipped, outside) if any(boxes))
         _logger.warning(
-            f"{name}: {clipped} boxes reach over their image and were clipped, {outside} lie outside it "
-            f"and do not count; the first in {first.id}"
+            f"{name}: {sum(clipped)} boxes reach over their image and were clipped, {sum(outside)} lie "
+            f"outside it and do not count; the first in {first.id}"
         )
-    boxed = [(sample, fit.size) for sample, fit in images if sample.boxes]
+    boxed = [pair for pair in zip(samples, zip(widths, heights)) if pair[0].boxes]
     others = [
         (sample, size)
         for sample, size in boxed
