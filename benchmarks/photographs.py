@@ -87,7 +87,7 @@ def tiles(predictor, path, settings):
         # The color bar at the right is left out: the columns of the figure share one.
         drawn.append(heat_with_region(image, found, threshold, box)[:, :width])
     index = int(prediction.class_index[0])
-    return drawn, predictor.class_names.name(index), float(prediction.probability[0, index])
+    return drawn, predictor.class_name(index), float(prediction.probability[0, index])
 
 
 def _fit(image):

@@ -261,7 +261,7 @@ class _Pipeline:
         class_index = int(prediction.class_index[i])
         facts = {
             "class_index": class_index,
-            "class_name": self._predictor.class_names.name(class_index),
+            "class_name": self._predictor.class_name(class_index),
             "probability": float(prediction.probability[i, class_index]),
             "predicted_index": int(prediction.logits[i].argmax()),
         }

@@ -50,7 +50,6 @@ class Results:
     """Results of a plan for some of its images.
 
     Attributes:
-        plan: the plan.
         classification: protocol -> :class:`ClassificationEvaluator`.
         localization: (protocol, entry) -> evaluator.
         pixels: entry -> :class:`~dgl.metrics.pixel_ap.PixelApEvaluator`; empty without masks.
@@ -155,8 +154,6 @@ class Store:
     """The results of one evaluation below its output folder.
 
     Args:
-        folder: the output folder.
-        plan: the plan.
         restart: whether unfinished results of another plan are dropped.
         overwrite: whether finished results of another plan or shard are replaced.
         shard: ``(i, n)``, the part of the plan's batches.
@@ -206,13 +203,12 @@ class Store:
         write_records(self._folder, results, self._shard)
         self.discard()
 
-    def _path(self, chunk: int) -> str:
-        return os.path.join(self._partial, f"batch-{chunk:06d}.json")
-
     def discard(self) -> None:
         """Remove the batches."""
-        if os.path.isdir(self._partial):
-            shutil.rmtree(self._partial, ignore_errors=True)
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _path(self, chunk: int) -> str:
+        return os.path.join(self._partial, f"batch-{chunk:06d}.json")
 
     def _check(self, path: str) -> None:
         try:
@@ -335,9 +331,9 @@ def _encode(values: Any) -> bytes:
 
 
 def _read_json(path: str) -> Any:
-    data = read_bounded(path, _MOST_BYTES, "results of an evaluation")
+    data = read_bounded(path, _MOST_BYTES, "results of an evaluation") or b""
     try:
-        return json.loads((data or b"").decode("utf-8"))
+        return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(

@@ -55,15 +55,11 @@ def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Di
     for (protocol, entry), result in found.items():
         thresholds[protocol][entry_name(entry)] = result["best_threshold"]
     protocol = WSOL if WSOL in plan.protocols else plan.protocols[0]
-    rows = [
-        {
-            "method": entry[0],
-            "layer": entry[1],
-            "threshold": found[protocol, entry]["best_threshold"],
-            "box_acc": found[protocol, entry]["max_box_acc"],
-        }
-        for entry in plan.entries
-    ]
+    rows = []
+    for method, layer in plan.entries:
+        result = found[protocol, (method, layer)]
+        figures = {"threshold": result["best_threshold"], "box_acc": result["max_box_acc"]}
+        rows.append({"method": method, "layer": layer, **figures})
     best = best_rows(rows, "box_acc")
     for row in rows:
         row["chosen"] = row["layer"] == best[row["method"]]["layer"]
@@ -96,8 +92,7 @@ def compute_metrics(
 
     Args:
         results: of all images.
-        seed: of the resampling.
-        resamples: of the bootstrap and of the paired tests; 0 for none of either.
+        seed, resamples: of the bootstrap and of the paired tests; 0 resamples for none of either.
         selection: what :func:`select_thresholds` describes, or ``None``.
 
     Raises:

@@ -39,10 +39,7 @@ class Comparison(NamedTuple):
 
 
 def intervals(
-    evaluator: Evaluator,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
+    evaluator: Evaluator, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
 ) -> Dict[str, Tuple[float, float]]:
     """Percentile intervals of an evaluator's figures by bootstrap over images.
 

@@ -33,11 +33,7 @@ class Evaluator:
     summed: Tuple[str, ...] = ()  # columns that the totals are sums of
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """Start empty.
-
-        Args:
-            settings: dict of JSON values; only evaluators with equal settings can be merged.
-        """
+        """Start empty under settings of JSON values; only evaluators with equal ones can be merged."""
         self._settings = dict(settings)
         self.records = Records(self._columns())
 

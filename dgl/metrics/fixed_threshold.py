@@ -168,10 +168,7 @@ class FixedThresholdEvaluator(Evaluator):
         return rows
 
     def _ranks(
-        self,
-        logits: Optional[ArrayLike],
-        labels: Optional[ArrayLike],
-        ranks: Optional[ArrayLike],
+        self, logits: Optional[ArrayLike], labels: Optional[ArrayLike], ranks: Optional[ArrayLike]
     ) -> np.ndarray:
         if (ranks is None) == (logits is None) or (logits is None) != (labels is None):
             raise ValueError("expected either logits and labels, or ranks")

@@ -66,11 +66,7 @@ def _segments(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @inner
 def _climb(
-    values: np.ndarray,
-    starts: np.ndarray,
-    tops: np.ndarray,
-    row_starts: np.ndarray,
-    diagonal: bool,
+    values: np.ndarray, starts: np.ndarray, tops: np.ndarray, row_starts: np.ndarray, diagonal: bool
 ) -> np.ndarray:
     """int64 (S,): for each segment the one whose top its ascending path ends at.
 

@@ -13,7 +13,6 @@ from dgl.tf_compat import lazy_tf as tf
 
 DEFAULT_SIZE = 224
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's mode L
-
 _LEAST_GRAYS = 200  # of 256 that are left after rounding
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
@@ -52,12 +51,11 @@ class ImageFeed:
             )
         self._preprocess = preprocess
         self._is_encoded = fed.dtype == tf.string
-        self.height, self.width = image_shape(fed, image_size or DEFAULT_SIZE)
+        self.height, self.width = image_shape(fed, image_size)
         if image_size and {self.height, self.width} != {image_size}:
             raise ArgumentError(
                 f"image_size {image_size}: {fed.name} takes {self.height} x {self.width} pixels"
             )
-
         if self._preprocess is not None and fed.dtype.is_integer:
             grays = np.repeat(np.arange(256.0).reshape(1, 16, 16, 1), 3, axis=3)
             if len(np.unique(self.finish(grays))) < _LEAST_GRAYS:
@@ -124,8 +122,9 @@ def is_channels_first(image: Any) -> bool:
     return bool(sizes[-3] in (1, 3, 4) and sizes[-1] not in (1, 3, 4))
 
 
-def image_shape(image: Any, default: int = DEFAULT_SIZE) -> Tuple[int, int]:
-    """(height, width) of an image tensor in pixels; ``default`` where unknown."""
+def image_shape(image: Any, image_size: Optional[int] = None) -> Tuple[int, int]:
+    """(height, width) of an image tensor in pixels; where unknown, as of :class:`ImageFeed`."""
+    default = image_size or DEFAULT_SIZE
     if image.shape.ndims not in (3, 4):
         return default, default
     sizes = image.shape.as_list()

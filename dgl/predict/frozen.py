@@ -51,10 +51,7 @@ def build_inference(
     input gradients of convolutions are convolutions. On GPUs both are left to cuDNN.
 
     Args:
-        backbone: registry entry.
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
         image: (N, S, S, 3) BGR in 0..255, any dtype.
-        options: :class:`~dgl.backbones.BuildOptions`.
         gpus: number of GPUs that the graph will run on.
         precision: of :data:`dgl.utils.devices.PRECISIONS`; bfloat16 on a CPU is part of the graph.
 

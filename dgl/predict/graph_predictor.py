@@ -161,7 +161,7 @@ class GraphPredictor(MapSession):
                 alpha,
                 semantics,
                 adjustable_alpha,
-                image_size=max(image_shape(self.image, image_size or 224)),
+                image_size=max(image_shape(self.image, image_size)),
                 data_format=layout,
             )
             owns_session = session is None

@@ -223,11 +223,8 @@ def trace_levels(
         rectangles.extend(found)
     offsets = np.repeat(np.stack([lefts, tops], axis=1), counts, axis=0)
     starts = np.cumsum(counts, dtype=np.int64) - counts
-    return (
-        _corners(rectangles, offsets, image.shape),
-        starts,
-        np.array(largest, dtype=np.int64),
-    )
+    boxes = _corners(rectangles, offsets, image.shape)
+    return boxes, starts, np.array(largest, dtype=np.int64)
 
 
 def distinct_masks(

@@ -11,6 +11,7 @@ from dgl.attribution import build_maps, parse_method
 from dgl.attribution.gradients import check_alpha, probabilities
 from dgl.attribution.registry import ANY
 from dgl.backbones.registry import Network
+from dgl.data.class_names import ClassNames
 from dgl.errors import ArgumentError, UserError, first_line, quote
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import session_config
@@ -164,6 +165,7 @@ class MapSession:
             ``failed`` of the prediction, and all other images are done.
     """
 
+    class_names = ClassNames()  # of the classes, in subclasses that know them
     strict = True
 
     def __init__(
@@ -201,6 +203,10 @@ class MapSession:
     def classes(self) -> int:
         """Number of logits."""
         return int(self._fetches.logits.shape[-1])
+
+    def class_name(self, class_index: int) -> str:
+        """The class's name, or its index as text where names are not known."""
+        return self.class_names.name(class_index)
 
     def __call__(
         self,

@@ -145,11 +145,7 @@ def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
     crowded = any(0.1 * len(name) > 0.9 * WIDTH / len(names) for name in names)
     axes.set_xlim(-0.5, max(len(names), 1) - 0.5)
     axes.set_xticks(range(len(names)))
-    axes.set_xticklabels(
-        names,
-        rotation=30 if crowded else 0,
-        ha="right" if crowded else "center",
-    )
+    axes.set_xticklabels(names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
     axes.tick_params(axis="x", length=0)
 
 

@@ -90,8 +90,7 @@ def draw(
     """Predict some images again and write a strip of each.
 
     Args:
-        predictor, dataset: as for :class:`~dgl.evaluation.batches.BatchRunner`.
-        results: of the evaluation.
+        predictor, dataset, results: of the evaluation.
         out: folder of the report; the content of its ``gallery/`` is replaced.
         positions: of readable images in the data set.
         entries: the entries to draw; the first :data:`MOST_ENTRIES` are.
@@ -184,10 +183,7 @@ class Entry(NamedTuple):
 
 
 def compose_tile(
-    image: np.ndarray,
-    truth: ArrayLike,
-    entries: Sequence[Entry],
-    panel: int = _PANEL,
+    image: np.ndarray, truth: ArrayLike, entries: Sequence[Entry], panel: int = _PANEL
 ) -> np.ndarray:
     """The strip of one image: itself with its true boxes, then each map over it with its box.
 

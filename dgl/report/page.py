@@ -194,12 +194,7 @@ def _facts(
     backbone = BACKBONES.get(model.get("mode", ""))
     if backbone is None or len(backbone.norms) == 1:
         model.pop("norm", None)  # which says something only where there is a choice
-    parts = {
-        "Model": model,
-        "Data": metrics["data"],
-        "Run": own,
-        "Versions": metrics["versions"],
-    }
+    parts = {"Model": model, "Data": metrics["data"], "Run": own, "Versions": metrics["versions"]}
     return [
         (title, [(name.replace("_", " "), _fact(value)) for name, value in part.items()])
         for title, part in parts.items()

@@ -184,11 +184,7 @@ def layers_and_methods(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[str], Li
 def write_tables(out_dir: str, metrics: Mapping[str, Any], command: str) -> None:
     """Write ``tables/<protocol>.csv`` and ``.tex``, ``tables/matrix_<metric>.csv`` and ``mosaic.csv``.
 
-    Args:
-        out_dir: folder of the report.
-        metrics: content of ``metrics.json``; only ``protocols``, of which one may be missing, and
-            ``mosaic`` are used.
-        command: noted in the LaTeX files.
+    ``metrics`` is the content of ``metrics.json``, ``command`` is noted in the LaTeX files.
     """
 
     def path(name: str) -> str:

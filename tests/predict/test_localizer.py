@@ -35,7 +35,7 @@ def by_hand(image, predictor, entry, threshold, class_index=None):
     prediction = predictor(view, None if class_index is None else [class_index])
     resized = resize_map(normalize(prediction.maps[entry][0]), *image.shape[:2])
     index = int(prediction.class_index[0])
-    box, name = tuple(largest_box(resized, threshold)), predictor.class_names.name(index)
+    box, name = tuple(largest_box(resized, threshold)), predictor.class_name(index)
     probability = float(prediction.probability[0, index])
     return Localization(index, probability, resized, box, name, image, threshold)
 

@@ -74,10 +74,10 @@ def test_what_it_is(predictor, birds, path):
     assert (predictor.options.width, predictor.options.head) == (0.125, "linear")
     layers = ["conv5_2", "conv4_3", "add"]
     assert predictor.entries == [("dgl", layer) for layer in layers] + [("cam", "add")]
-    assert [predictor.class_names.name(i) for i in range(CLASSES + 1)] == [*NAMES, "5"]
+    assert [predictor.class_name(i) for i in range(CLASSES + 1)] == [*NAMES, "5"]
     # A layer that is named twice counts once.
     with Predictor("vgg", path, layers=["2", "conv5_2", 2], gpu="-1") as bare:
-        assert (bare.card, bare.image_size, bare.class_names.name(3)) == (None, 224, "3")
+        assert (bare.card, bare.image_size, bare.class_name(3)) == (None, 224, "3")
         assert bare.entries == [("dgl", "conv5_2"), ("cam", "add")]
     with Predictor("vgg", birds, methods=("cam",), image_size=96, gpu="-1") as own:
         assert own.image_size == 96 and own.entries == [("cam", "add")]
