@@ -113,15 +113,15 @@ class GraphPredictor(MapSession):
             raise ArgumentError("the graph has variables; expected the session with their values")
         fed = {_tensor_of(graph, key, self._name): value for key, value in (feeds or {}).items()}
         if needs_copy(logits):
-            tensors = {"logits": logits, "image": image, "head_weights": head_weights}
-            tensors.update(("layer " + key, tensor) for key, tensor in activations.items())
-            tensors.update((f"feed {tensor.name}", tensor) for tensor in fed)
-            given = {key: tensor for key, tensor in tensors.items() if tensor is not None}
-            made = copied(given, session, self._name)
-            logits, graph, session = made["logits"], made["logits"].graph, None
-            image, head_weights = made.get("image"), made.get("head_weights")
-            activations = {key: made["layer " + key] for key in activations}
-            fed = {made[f"feed {tensor.name}"]: value for tensor, value in fed.items()}
+            given = [logits, *activations.values(), *fed, image, head_weights]
+            tensors = {tensor.name: tensor for tensor in given if tensor is not None}
+            made = copied(tensors, session, self._name)
+            logits = made[logits.name]
+            graph, session = logits.graph, None
+            activations = {key: made[tensor.name] for key, tensor in activations.items()}
+            fed = {made[tensor.name]: value for tensor, value in fed.items()}
+            image = None if image is None else made[image.name]
+            head_weights = None if head_weights is None else made[head_weights.name]
         logits = logits_of(logits)
         if not activations:
             raise ArgumentError("activations: expected at least one tensor")

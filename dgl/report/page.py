@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import jinja2
 from PIL import Image
@@ -36,28 +36,18 @@ PLOTS = "plots"
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _TEMPLATE = "report.html.j2"
 
-
-class PublishedResult(NamedTuple):
-    """A published result: Top-1 and GT-known localization in percent, the latter where published."""
-
-    method: str
-    backbone: str
-    data_set: str
-    top1_loc: float
-    gt_known: Optional[float]
-
-
-LITERATURE = (
-    PublishedResult("CAM", "VGG16", "CUB", 44.2, 56.0),
-    PublishedResult("ADL", "VGG16", "CUB", 52.4, 75.4),
-    PublishedResult("SPG", "InceptionV3", "CUB", 46.6, None),
-    PublishedResult("ADL", "InceptionV3", "CUB", 53.0, None),
-    PublishedResult("CAM", "VGG16", "ILSVRC", 42.8, 59.0),
-    PublishedResult("ADL", "VGG16", "ILSVRC", 44.9, None),
-    PublishedResult("CAM", "InceptionV3", "ILSVRC", 46.3, 62.7),
-    PublishedResult("SPG", "InceptionV3", "ILSVRC", 48.6, 64.7),
-    PublishedResult("ADL", "InceptionV3", "ILSVRC", 48.7, None),
-    PublishedResult("I2C", "InceptionV3", "ILSVRC", 53.1, 68.5),
+# Published results: method, backbone, data set, Top-1 and, where published, GT-known Loc in percent.
+LITERATURE: Tuple[Tuple[str, str, str, float, Optional[float]], ...] = (
+    ("CAM", "VGG16", "CUB", 44.2, 56.0),
+    ("ADL", "VGG16", "CUB", 52.4, 75.4),
+    ("SPG", "InceptionV3", "CUB", 46.6, None),
+    ("ADL", "InceptionV3", "CUB", 53.0, None),
+    ("CAM", "VGG16", "ILSVRC", 42.8, 59.0),
+    ("ADL", "VGG16", "ILSVRC", 44.9, None),
+    ("CAM", "InceptionV3", "ILSVRC", 46.3, 62.7),
+    ("SPG", "InceptionV3", "ILSVRC", 48.6, 64.7),
+    ("ADL", "InceptionV3", "ILSVRC", 48.7, None),
+    ("I2C", "InceptionV3", "ILSVRC", 53.1, 68.5),
 )
 
 
@@ -219,5 +209,5 @@ def _duration(seconds: float) -> str:
 
 
 def _literature() -> Dict[str, Any]:
-    rows = [(result[:3], [number(percent, 1) for percent in result[3:]]) for result in LITERATURE]
+    rows = [(row[:3], [number(percent, 1) for percent in row[3:]]) for row in LITERATURE]
     return plain_table(["Method", "Backbone", "Data set"], ["Top-1 Loc", "GT-known"], rows)

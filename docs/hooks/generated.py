@@ -248,9 +248,9 @@ def literature():
     from dgl.report.page import LITERATURE
 
     lines = [["method", "backbone", "data set", "Top-1 Loc", "GT-known"]]
-    for row in LITERATURE:
-        known = "" if row.gt_known is None else f"{row.gt_known:.1f}"
-        lines.append([row.method, row.backbone, row.data_set, f"{row.top1_loc:.1f}", known])
+    for *names, top1_loc, gt_known in LITERATURE:
+        known = "" if gt_known is None else f"{gt_known:.1f}"
+        lines.append([*names, f"{top1_loc:.1f}", known])
     return table(lines)
 
 
