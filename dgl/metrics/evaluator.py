@@ -172,13 +172,12 @@ def measure_batch(
     workers: int,
     **truths: Any,
 ) -> Tuple[List[Any], Optional[List[str]]]:
-    """Apply a function to every image of a batch, or to one image, in threads.
+    """Apply a function to every image of a batch, or to one image, in ``workers`` threads.
 
     Args:
-        measure: of a score map and the truths of its image; safe in threads.
+        measure: of a score map and the truths of its image.
         score_maps: N maps, or a single one.
         ids: N names, one name, or ``None``.
-        workers: threads.
         truths: the other arguments of ``measure`` by their names in messages: one value per image;
             that of a single image may be ``None``.
 

@@ -77,8 +77,9 @@ class Records:
         if other._columns != self._columns:
             raise ValueError("records of other columns")
         if len(other):
-            ids = other.ids if other._ids else None
-            self._add(ids, {name: other.column(name) for name in self._columns}, len(other))
+            self._add(
+                other.ids or None, {name: other.column(name) for name in self._columns}, len(other)
+            )
 
     def column(self, name: str) -> np.ndarray:
         """Array (N,) + shape: the values of all rows, in the order of adding."""

@@ -32,11 +32,9 @@ def outer(function: Callable[..., Any]) -> Callable[..., Any]:
 def _segments(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut every row into segments that rise and then never rise again.
 
-    Each is an ascending path from both its ends to its top, the first of equal ones.
-
-    Returns:
-        tuple: int32 (S + 1,), where each of the S segments starts, in raster order, and the number of
-        pixels; int32 (S,), the top of each; int32 (H + 1,), the first segment of each row, and S.
+    Each is an ascending path from both its ends to its top, the first of equal ones. Returns int32
+    (S + 1,), where each of the S segments starts, in raster order, and the number of pixels; int32 (S,), the
+    top of each; int32 (H + 1,), the first segment of each row, and S.
     """
     height, width = values.shape
     starts = np.empty(values.size + 1, np.int32)
@@ -127,14 +125,9 @@ def _passes(
 ) -> np.ndarray:
     """Pairs of neighboring pixels of two basins, for each two basins the best among them.
 
-    Args:
-        rank, diagonal, has_outside: as of :func:`dgl.metrics.component_tree.component_tree`.
-        row_of: int64 (S,), the row of the tree that each segment belongs to.
-        starts, tops, row_starts: of :func:`_segments`.
-
-    Returns:
-        int64 (N,): the bits of 255 less the number of level sets that hold both pixels, then those of
-        the lower and of the higher row.
+    ``row_of``, int64 (S,), is the row of the tree that each segment (:func:`_segments`) belongs to. Returns
+    int64 (N,): the bits of 255 less the number of level sets that hold both pixels, then those of the lower
+    and of the higher row.
     """
     height, width = rank.shape
     found = np.empty(8 * len(row_of) + 2 * height, np.int64)
@@ -194,14 +187,9 @@ def _find(leader: np.ndarray, row: int) -> int:
 def _unions(stop: np.ndarray, passes: np.ndarray) -> np.ndarray:
     """The passes that unite two components (Kruskal's spanning tree, with union-find).
 
-    The row with the higher peak goes on, the first of equal ones.
-
-    Args:
-        stop: int64 (K,), the number of level sets that hold each row's peak.
-        passes: of :func:`_passes`.
-
-    Returns:
-        int64 (U, 3): level, row that goes on, row that joins it, from the highest level down.
+    The row with the higher peak goes on, the first of equal ones; ``stop``, int64 (K,), is the number of
+    level sets that hold each row's peak. Returns int64 (U, 3): level, row that goes on, row that joins it,
+    from the highest level down.
     """
     leader = np.arange(len(stop))
     found = np.empty((len(stop), 3), np.int64)

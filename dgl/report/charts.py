@@ -1,6 +1,6 @@
 """Charts of accuracy: by layer, by binarization threshold, and by alpha.
 
-CAM, the baseline, is the dashed dark line. Every chart is a PNG, 1600 pixels wide.
+CAM, the baseline, is the dashed dark line. Every chart is a PNG, 1600 pixels wide, written to ``path``.
 """
 
 import math
@@ -54,7 +54,6 @@ def layer_bars(rows: Rows, path: str, metric: str) -> None:
     Args:
         rows: dicts with ``method``, ``layer`` (str) and the metric (float, percent). Layers stay
             in order of first appearance.
-        path: the PNG to write.
         metric: a key of :data:`~dgl.report.tables.HEADINGS`.
     """
     bars, lines = _apart_from_cam(rows)
@@ -157,8 +156,6 @@ def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
     Args:
         rows: dicts with ``method``, ``layer`` (str) and the metric (float, percent; ``None`` or NaN
             if missing).
-        path: the PNG to write.
-        metric: key of the values.
     """
     layers, methods = layers_and_methods(rows)
     table = np.full((len(layers), len(methods)), np.nan)
@@ -215,10 +212,8 @@ def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
 def threshold_curves(curves: Rows, path: str) -> None:
     """Accuracy by binarization threshold, a line per method and layer.
 
-    Args:
-        curves: dicts with ``method``, ``layer`` (str), ``thresholds`` (list of float in [0, 1]) and
-            ``curve`` (list of float, accuracy in percent, of the same length).
-        path: the PNG to write.
+    ``curves`` are dicts with ``method``, ``layer`` (str), ``thresholds`` (list of float in [0, 1]) and
+    ``curve`` (list of float, accuracy in percent, of the same length).
     """
     # Below the axes, where no line crosses it.
     legend = {"loc": "upper left", "bbox_to_anchor": (0, -0.17), "ncol": 2, "borderaxespad": 0}
@@ -251,8 +246,6 @@ def alpha_chart(rows: Rows, path: str, metric: str) -> None:
     Args:
         rows: dicts with ``alpha`` (float > 0, infinity or ``"inf"``), ``semantics`` (a key of
             :data:`SEMANTICS`), the metric (percent) and its ``_interval`` if known.
-        path: the PNG to write.
-        metric: as in :func:`layer_bars`.
     """
     rows = [dict(row, alpha=float(row["alpha"])) for row in rows]
     finite = sorted({row["alpha"] for row in rows if math.isfinite(row["alpha"])} | {0.1, 100.0})

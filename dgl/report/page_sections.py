@@ -51,14 +51,10 @@ def plain_table(
     caption: str = "",
     folded: bool = False,
 ) -> Dict[str, Any]:
-    """A table for the template.
+    """A table for the template, see above.
 
-    Args:
-        names: headings of the columns of names.
-        headings: headings of the columns of numbers.
-        rows: (names, values) each; values are str, int or :class:`~dgl.report.tables.Cell`.
-        caption: text above the table.
-        folded: whether the table is closed at first.
+    ``names`` and ``headings`` are those of the columns of names and of numbers; ``rows`` are (names,
+    values) each, the values str, int or :class:`~dgl.report.tables.Cell`.
     """
     return {
         "caption": caption,
@@ -137,7 +133,7 @@ def mosaic_section(metrics: Mapping[str, Any]) -> Optional[Section]:
     mosaic = metrics.get("mosaic")
     if mosaic is None:
         return None
-    columns = [Column(key, HEADINGS[key]) for key in ("share", "positive_share", "hit")]
+    columns = [Column(key, key.replace("_", " ")) for key in ("share", "positive_share", "hit")]
     text = (
         "{mosaics} mosaics of {grid} images of different classes; chance is {chance:.1f} %. Share: of the "
         "class's map less its minimum, the part in the tile of that class. Positive share: the same of the "

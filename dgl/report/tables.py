@@ -30,12 +30,6 @@ HEADINGS = {
     "pxap": "PxAP",
     "box_acc": "BoxAcc",
     "tuned_threshold": "at tuned threshold",
-    "threshold": "threshold",
-    "share": "share",
-    "positive_share": "positive share",
-    "hit": "hit",
-    "images": "images",
-    "skipped": "skipped",
 }
 
 _PER_IOU = "max_box_acc_v2_per_iou"
@@ -120,7 +114,7 @@ def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
     if name == "fixed_threshold":
         columns = [Column(key, HEADINGS[key]) for key in MATRIX_METRICS[name]]
         if len(thresholds(protocol)) > 1:
-            columns.append(Column("threshold", HEADINGS["threshold"], 2, False))
+            columns.append(Column("threshold", "threshold", 2, False))
     else:
         decimals = 3 if protocol["step"] < 0.01 else 2
         ious = sorted({iou for row in protocol["rows"] for iou in row.get(_PER_IOU, ())})
@@ -135,7 +129,7 @@ def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
         columns.append(Column("pxap", HEADINGS["pxap"]))
     for key in ("images", "skipped"):
         if len({row.get(key) for row in rows}) > 1:
-            columns.append(Column(key, HEADINGS[key], 0, False))
+            columns.append(Column(key, key, 0, False))
     return [c for c in columns if any(row.get(c.key) is not None for row in rows)]
 
 
