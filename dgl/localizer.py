@@ -108,7 +108,7 @@ class Localizer:
             UserError: no such checkpoint, or one that does not fit; unknown mode, layer or method.
             ValueError: a threshold or a batch out of range.
         """
-        from dgl.predict.model_predictor import defaults_of, predictor_of
+        from dgl.predict.predictor import defaults_of, predictor_of
         from dgl.weights.foreign_model import ForeignModel, model_kind
         from dgl.weights.identify import default_weights
 

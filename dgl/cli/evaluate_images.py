@@ -144,7 +144,7 @@ def _play_mosaics(
     args: Namespace, predictor: Any, dataset: Any, results: Any, fusions: Sequence[Any]
 ) -> Dict[str, Any]:
     """What ``metrics.json`` has under ``mosaic``; the network takes larger images for it."""
-    from dgl.predict.model_predictor import predictor_of
+    from dgl.predict.predictor import predictor_of
 
     grid = parse_grid(args.mosaic)
     mosaics = choose_mosaics(results, grid, args.seed)

@@ -15,9 +15,8 @@ from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.evaluation.layer_fusion import make_fusions, score_maps
 from dgl.evaluation.plan import foreign_model_of
-from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.postprocess import MINMAX, parse_normalization
-from dgl.predict.predictor import Predictor
+from dgl.predict.predictor import Predictor, defaults_of, predictor_of
 from dgl.report.localize_files import (
     Finding,
     ImageFiles,

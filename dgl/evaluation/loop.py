@@ -38,7 +38,7 @@ class Evaluation:
 
     def build(self, extra: Sequence[Tuple[str, str]] = ()) -> Any:
         """Build the predictor anew, with more (method, layer) entries; returns it."""
-        from dgl.predict.model_predictor import predictor_of  # loads TensorFlow
+        from dgl.predict.predictor import predictor_of  # loads TensorFlow
 
         self.close()
         self._arguments = predictor_arguments(self._args, extra)

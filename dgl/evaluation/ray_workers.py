@@ -151,7 +151,7 @@ class Worker:
     """
 
     def __init__(self, task: Task, threads: int, gpu: Optional[str] = None):
-        from dgl.predict.model_predictor import predictor_of  # loads TensorFlow
+        from dgl.predict.predictor import predictor_of  # loads TensorFlow
 
         found, expected = versions(), task.plan.versions
         for name in sorted(set(found) | set(expected)):

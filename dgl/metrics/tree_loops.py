@@ -32,9 +32,9 @@ def outer(function: Callable[..., Any]) -> Callable[..., Any]:
 def _segments(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut every row into segments that rise and then never rise again.
 
-    Each is an ascending path from both its ends to its top, the first of equal ones. Returns int32
-    (S + 1,), where each of the S segments starts, in raster order, and the number of pixels; int32 (S,), the
-    top of each; int32 (H + 1,), the first segment of each row, and S.
+    Each is an ascending path from both its ends to its top, the first of equal ones. Returns where
+    each of the S segments starts, in raster order, and the number of pixels, int32 (S + 1,); the top of
+    each, int32 (S,); and the first segment of each row, and S, int32 (H + 1,).
     """
     height, width = values.shape
     starts = np.empty(values.size + 1, np.int32)

@@ -7,9 +7,8 @@ from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence,
 
 import numpy as np
 
-from dgl.attribution import build_maps, parse_method
+from dgl.attribution import build_maps
 from dgl.attribution.gradients import check_alpha, probabilities
-from dgl.attribution.registry import ANY
 from dgl.backbones.registry import Network
 from dgl.data.class_names import ClassNames
 from dgl.errors import ArgumentError, UserError, first_line, quote
@@ -116,21 +115,6 @@ def images_at_once(activations: Sequence[Tensor]) -> Optional[int]:
         return None
     sizes = [np.prod(shape) * tensor.dtype.size for shape, tensor in zip(shapes, activations)]
     return max(1, MOST_BYTES // max(1, int(sum(sizes))))
-
-
-def chosen_maps(
-    maps: Mapping[Entry, Tensor],
-    methods: Sequence[str],
-    layers: Sequence[str],
-    extra: Sequence[Entry],
-) -> Dict[Entry, Tensor]:
-    """Of all maps: every method at every layer or at its own, and the entries of ``extra``."""
-    return {
-        (method, layer): tensor
-        for (method, layer), tensor in maps.items()
-        if (method, layer) in extra
-        or (method in methods and (layer in layers or parse_method(method).method.layers != ANY))
-    }
 
 
 _Self = TypeVar("_Self", bound="MapSession")

@@ -12,9 +12,9 @@ import numpy as np
 from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
-from dgl.predict.model_predictor import defaults_of
 from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import MINMAX, Normalization, parse_normalization
+from dgl.predict.predictor import defaults_of
 from dgl.predict.session import Entry
 from dgl.report.localize_files import json_number
 from dgl.serving import panels

@@ -18,8 +18,7 @@ from dgl.backbones.foreground import head_layers
 from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
-from dgl.predict.model_predictor import ModelPredictor
-from dgl.predict.predictor import Predictor
+from dgl.predict.predictor import ModelPredictor, Predictor
 from dgl.predict.session import Entry, Prediction, open_session
 from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf

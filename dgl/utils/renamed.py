@@ -27,6 +27,7 @@ RENAMED = {
     "dgl.graphs.preprocessing": "dgl.foreign.preprocessing",
     "dgl.inference": "dgl.predict",
     "dgl.predict.folding": "dgl.predict.frozen",
+    "dgl.predict.model_predictor": "dgl.predict.predictor",
     "dgl.predict.normalize": "dgl.predict.postprocess",
     "dgl.predictor": "dgl.predict.predictor",
     "dgl.rendering": "dgl.report",

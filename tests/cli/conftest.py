@@ -9,8 +9,8 @@ from PIL import Image
 from sample_images import blob_image
 
 from dgl.cli import localize_images
-from dgl.predict import model_predictor
-from dgl.predict.model_predictor import predictor_of
+from dgl.predict import predictor as predictor_module
+from dgl.predict.predictor import predictor_of
 
 
 @pytest.fixture(scope="session")
@@ -70,4 +70,4 @@ def graphs_once(predictors, monkeypatch):
         return predictors[key]
 
     monkeypatch.setattr(localize_images, "predictor_of", shared)
-    monkeypatch.setattr(model_predictor, "predictor_of", shared)
+    monkeypatch.setattr(predictor_module, "predictor_of", shared)

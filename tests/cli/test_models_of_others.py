@@ -17,7 +17,7 @@ from dgl.errors import ArgumentError
 from dgl.foreign import layers_of, load_frozen, logits_of
 from dgl.localizer import Localizer
 from dgl.predict.graph_predictor import GraphPredictor
-from dgl.predict.model_predictor import ModelPredictor, predictor_of
+from dgl.predict.predictor import ModelPredictor, predictor_of
 from dgl.serving.engine import Engine
 from dgl.serving.handlers import ALL, ONE, TWO, Controls, Handlers
 from dgl.serving.sessions import Limits

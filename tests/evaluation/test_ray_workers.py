@@ -24,7 +24,7 @@ from dgl.evaluation.ray_workers import (
     room,
     worker_env,
 )
-from dgl.predict.model_predictor import predictor_of
+from dgl.predict.predictor import predictor_of
 
 
 @pytest.mark.parametrize(
