@@ -266,12 +266,9 @@ def _protocol_plots(name: str, rows: Sequence[Row], folder: str) -> List[Dict[st
         text = "Box accuracy at IoU 0.5 by threshold"
         drawn = curves_to_draw(curves, figure)
         if len(drawn) < len(curves):
-            text += ", for {} at {} best layer ({} of {} lines)".format(
-                "each method" if len(drawn) < MOST_CURVES else f"the {len(drawn)} best methods",
-                "its" if len(drawn) < MOST_CURVES else "their",
-                len(drawn),
-                len(curves),
-            )
+            has_all = len(drawn) < MOST_CURVES
+            whose = "each method at its" if has_all else f"the {len(drawn)} best methods at their"
+            text += f", for {whose} best layer ({len(drawn)} of {len(curves)} lines)"
         threshold_curves(drawn, path(name + "_thresholds.png"))
         plots.append(_plot(name + "_thresholds.png", text))
     measured = [row for row in rows if figure in row]

@@ -20,6 +20,7 @@ RENAMED = {
     "dgl.evaluation.command": "dgl.cli.evaluate",
     "dgl.evaluation.flags": "dgl.cli.evaluate",
     "dgl.evaluation.literature": "dgl.report.page",
+    "dgl.evaluation.loop": "dgl.evaluation.batches",
     "dgl.evaluation.store": "dgl.evaluation.results",
     "dgl.files": "dgl.utils.files",
     "dgl.graph_predictor": "dgl.predict.graph_predictor",
