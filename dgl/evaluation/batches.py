@@ -32,12 +32,12 @@ from dgl.data.annotations import read_mask
 from dgl.data.image_io import read_reduced
 from dgl.data.labels import OffsetCheck
 from dgl.data.sample import DataSet
-from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
+from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, View, rgb_to_bgr
 from dgl.errors import UserError
 from dgl.evaluation.layer_fusion import Fusion, file_name, score_maps
 from dgl.evaluation.plan import FIXED, WSOL, Plan, predictor_arguments
 from dgl.evaluation.results import Results, Store, image_key
-from dgl.metrics.box_check import RAW, fit_boxes, warn_of_misfits
+from dgl.metrics.box_check import RAW, Fit, fit_boxes, warn_of_misfits
 from dgl.metrics.classification import rank_labels
 from dgl.predict.postprocess import parse_normalization
 from dgl.utils.devices import FLOAT32
@@ -65,9 +65,9 @@ class Loaded(NamedTuple):
     """One image, decoded and in the geometry of every protocol."""
 
     position: int  # in the data set's list
-    views: List[Any]  # a dgl.data.views.View per protocol
-    fit: Any  # how its boxes fit the image, a dgl.metrics.box_check.Fit
-    mask: Any  # uint8 (224, 224) or None
+    views: Dict[str, View]  # by protocol
+    fit: Fit  # how its boxes fit the image
+    mask: Optional[np.ndarray]  # uint8 (224, 224)
 
 
 class _Batch(NamedTuple):
@@ -75,7 +75,7 @@ class _Batch(NamedTuple):
 
     part: Results  # of the batch; errors are added as they come up
     loaded: List[Loaded]  # the images that could be read
-    predictions: List[Any]  # (logits, probability) per protocol, appended as the network runs
+    predictions: Dict[str, Any]  # (logits, probability) by protocol, added as the network runs
 
 
 class _Job(NamedTuple):
@@ -83,7 +83,6 @@ class _Job(NamedTuple):
 
     protocol: str
     image: Loaded
-    view: Any
     raw: Any
 
 
@@ -138,12 +137,12 @@ class BatchRunner:
             return position, str(error)
         size = self._predictor.image_size
         boxes = decoded.to_image(fit.boxes)
-        views = [GEOMETRIES[p].view(decoded.image, boxes, size) for p in self._plan.protocols]
+        views = {p: GEOMETRIES[p].view(decoded.image, boxes, size) for p in self._plan.protocols}
         return Loaded(position, views, fit, mask)
 
     def _predict(self, images: Sequence[Any]) -> Tuple[_Batch, Iterator[_Job]]:
         """(:class:`_Batch`, :class:`_Job` of every image, protocol after protocol)."""
-        batch = _Batch(Results(self._plan), [i for i in images if isinstance(i, Loaded)], [])
+        batch = _Batch(Results(self._plan), [i for i in images if isinstance(i, Loaded)], {})
         for image in images:
             if not isinstance(image, Loaded):
                 self._leave_out(batch.part, *image)
@@ -155,10 +154,9 @@ class BatchRunner:
     def _jobs(self, batch: _Batch) -> Iterator[_Job]:
         """Run the network for one protocol after the other; the jobs of the first are scored meanwhile."""
         labels = self._labels(batch.loaded)
-        for number, protocol in enumerate(self._plan.protocols if batch.loaded else ()):
-            views = [image.views[number] for image in batch.loaded]
+        for protocol in self._plan.protocols if batch.loaded else ():
             # The networks of the recipe were trained on BGR.
-            inputs = np.stack([rgb_to_bgr(view.image) for view in views])
+            inputs = np.stack([rgb_to_bgr(one.views[protocol].image) for one in batch.loaded])
             prediction = self._predictor(inputs, labels)
             for index, reason in getattr(prediction, "failed", ()):
                 position = batch.loaded[index].position
@@ -166,11 +164,11 @@ class BatchRunner:
                 if self._task.strict:
                     raise UserError(reason)
                 self._leave_out(batch.part, position, reason)
-            for index, (image, view) in enumerate(zip(batch.loaded, views)):
+            for index, image in enumerate(batch.loaded):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
                 has_failed = image_key(image.position) in batch.part.errors
-                yield _Job(protocol, image, view, None if has_failed else raw)
-            batch.predictions.append((prediction.logits, prediction.probability))
+                yield _Job(protocol, image, None if has_failed else raw)
+            batch.predictions[protocol] = prediction.logits, prediction.probability
 
     def _score(self, job: _Job) -> Tuple[Dict[Entry, Any], Dict[Entry, Any]]:
         """Boxes and pixels of one image by entry; changes no evaluator, so it is safe in threads."""
@@ -178,11 +176,11 @@ class BatchRunner:
         pixels: Dict[Entry, Any] = {}
         if job.raw is None:
             return found, pixels
-        for entry, score_map in score_maps(
-            job.raw, job.view.map_size, self._task.fusions, self._normalization
-        ):
+        view = job.image.views[job.protocol]
+        maps = score_maps(job.raw, view.map_size, self._task.fusions, self._normalization)
+        for entry, score_map in maps:
             evaluator = self._evaluators.localization[job.protocol, entry]
-            found[entry] = evaluator.localize(score_map, job.view.boxes)
+            found[entry] = evaluator.localize(score_map, view.boxes)
             if job.protocol == WSOL:
                 if entry in self._evaluators.pixels:
                     pixel_evaluator = self._evaluators.pixels[entry]
@@ -207,18 +205,18 @@ class BatchRunner:
             (key, self._samples[image.position].id) for key, image in zip(keys, loaded)
         )
         parts = [[own[index] for index in kept] for own in chunks_of(scored, len(every))]
-        for number, protocol in enumerate(self._plan.protocols):
-            logits, probability = (np.asarray(rows)[kept] for rows in batch.predictions[number])
+        for protocol, own in zip(self._plan.protocols, parts):
+            logits, probability = (np.asarray(rows)[kept] for rows in batch.predictions[protocol])
             ranks = rank_labels(logits, labels)
             part.classification[protocol].add(logits, labels, keys)
             for entry in self._plan.all_entries:
                 evaluator = part.localization[protocol, entry]
                 more = {"ranks": ranks} if protocol == FIXED and not self._plan.selecting else {}
-                evaluator.add_found([boxes[entry] for boxes, _ in parts[number]], ids=keys, **more)
+                evaluator.add_found([boxes[entry] for boxes, _ in own], ids=keys, **more)
                 if protocol == WSOL and entry in part.pixels:
-                    found = [pixels[entry] for _, pixels in parts[number]]
+                    found = [pixels[entry] for _, pixels in own]
                     part.pixels[entry].add_found(found, ids=keys)
-            if number == 0:
+            if protocol == self._plan.protocols[0]:
                 best, rows = logits.argmax(axis=1), np.arange(len(kept))
                 part.images.append(
                     keys,
