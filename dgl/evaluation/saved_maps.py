@@ -244,17 +244,18 @@ def write_metadata(
     Returns:
         (folder, mask root or ``None``) of what was written, as :func:`read_records` takes them.
     """
+    folders: List[
+        Tuple[str, Optional[str], List[str]]
+    ] = []  # with mask root, lines of localization.txt
     boxes = [
         (sample.id, box)
         for sample, (width, height) in zip(samples, sizes)
         for box in clip_boxes(sample.boxes, width, height)[0]
     ]
-    masks = [(sample, path) for sample in samples for path in sample.mask_paths]
-    written: List[Tuple[str, Optional[str]]] = []
     if boxes:
         lines = [",".join([key] + [f"{v:.17g}" for v in box]) for key, box in boxes]
-        written.append((os.path.join(folder, "metadata"), None))
-        _write_lines(written[-1][0], samples, sizes, lines)
+        folders.append((os.path.join(folder, "metadata"), None, lines))
+    masks = [(sample, path) for sample in samples for path in sample.mask_paths]
     if masks:
         paths = [path for _, path in masks] + [s.ignore_path for s in samples if s.ignore_path]
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
@@ -262,27 +263,19 @@ def write_metadata(
             ",".join([sample.id, _below(root, path), _below(root, sample.ignore_path)])
             for sample, path in masks
         ]
-        written.append((os.path.join(folder, "metadata_masks"), root))
-        _write_lines(written[-1][0], samples, sizes, lines)
-    return written
+        folders.append((os.path.join(folder, "metadata_masks"), root, lines))
+    for made, _, localization in folders:
+        files = {
+            IDS: [sample.id for sample in samples],
+            LABELS: [f"{sample.id},{sample.class_index}" for sample in samples],
+            SIZES: ["{},{},{}".format(sample.id, *size) for sample, size in zip(samples, sizes)],
+            LOCALIZATION: localization,
+        }
+        for name, lines in files.items():
+            data = "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape")
+            write_atomically(os.path.join(made, name), data)
+    return [(made, mask_root) for made, mask_root, _ in folders]
 
 
 def _below(root: str, path: Optional[str]) -> str:
     return "" if path is None else os.path.relpath(path, root).replace(os.sep, "/")
-
-
-def _write_lines(
-    folder: str,
-    samples: Sequence[Sample],
-    sizes: Sequence[Tuple[int, int]],
-    localization: List[str],
-) -> None:
-    files = {
-        IDS: [sample.id for sample in samples],
-        LABELS: [f"{sample.id},{sample.class_index}" for sample in samples],
-        SIZES: ["{},{},{}".format(sample.id, *size) for sample, size in zip(samples, sizes)],
-        LOCALIZATION: localization,
-    }
-    for name, lines in files.items():
-        data = "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape")
-        write_atomically(os.path.join(folder, name), data)
