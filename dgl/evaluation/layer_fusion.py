@@ -8,7 +8,10 @@ from dgl.errors import UserError
 from dgl.predict import postprocess
 from dgl.predict.postprocess import MINMAX, Normalization
 
-FUSIONS = ("mean", "max", "geo")
+# How the maps of two layers are combined. Normalization makes the division of a sum by their number
+# unnecessary.
+_COMBINED = {"mean": np.add, "max": np.maximum, "geo": np.multiply}
+FUSIONS = tuple(_COMBINED)
 # Added to each map before a geometric mean, so that a single zero does not decide.
 FLOOR = 0.05
 _FEW = 3
@@ -89,17 +92,10 @@ def score_maps(
         yield entry, score_map
         for index, fusion in enumerate(fusions):
             if entry[0] == fusion.method and entry[1] in fusion.layers:
-                fused[index] = _combine(fusion.kind, fused[index], score_map)
+                own = score_map.astype(np.float64) + (FLOOR if fusion.kind == "geo" else 0.0)
+                total = fused[index]
+                fused[index] = own if total is None else _COMBINED[fusion.kind](total, own)
     for fusion, total in zip(fusions, fused):
         if fusion.kind == "geo":
             total = total ** (1.0 / len(fusion.layers))
-        # Normalization makes the division of a sum by the number of layers unnecessary.
         yield fusion.entry, postprocess.normalize(total)
-
-
-def _combine(kind: str, total: Optional[np.ndarray], score_map: np.ndarray) -> np.ndarray:
-    own = score_map.astype(np.float64) + (FLOOR if kind == "geo" else 0.0)
-    if total is None:
-        return own
-    reduce = {"mean": np.add, "max": np.maximum, "geo": np.multiply}[kind]
-    return np.asarray(reduce(total, own))
