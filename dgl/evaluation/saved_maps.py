@@ -196,12 +196,8 @@ def _comparisons(scores: Mapping[str, Scores], seed: int, resamples: int) -> Lis
     """The first folder compared with each of the others, if both have the same images."""
     found = []
     name, *others = scores
-    first = scores[name]
     for other in others:
-        pairs: Tuple[Tuple[Any, Any, str], ...] = (
-            (first.boxes, scores[other].boxes, "max_box_acc"),
-            (first.pixels, scores[other].pixels, "pxap"),
-        )
+        pairs = zip(scores[name][:2], scores[other][:2], ("max_box_acc", "pxap"))
         for own, theirs, metric in pairs:
             if own.images and own.counted_ids() == theirs.counted_ids():
                 result = compare(own, theirs, metric, resamples, seed)
