@@ -54,17 +54,15 @@ class Header(NamedTuple):
 
     def differences(self, other: "Header") -> List[str]:
         """List of str: what differs, as ``name: value, other value``."""
-        found = []
-        own, others = self.to_json(), other.to_json()
-        for key in own:
-            if isinstance(own[key], dict):
-                for name in sorted({*own[key], *others[key]}):
-                    one, two = own[key].get(name), others[key].get(name)
-                    if one != two:
-                        found.append(f"{name}: {_shown(one)}, now {_shown(two)}")
-            elif own[key] != others[key]:
-                found.append(f"{key}: {_shown(own[key])}, now {_shown(others[key])}")
-        return found
+        pairs: List[Tuple[str, Any, Any]] = []
+        others = other.to_json()
+        for key, own in self.to_json().items():
+            if isinstance(own, dict):
+                names = sorted({*own, *others[key]})
+                pairs += [(name, own.get(name), others[key].get(name)) for name in names]
+            else:
+                pairs.append((key, own, others[key]))
+        return [f"{name}: {_shown(a)}, now {_shown(b)}" for name, a, b in pairs if a != b]
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from dgl.attribution import METHODS
 from dgl.attribution.registry import LOSS_GRADIENT
+from dgl.data.views import demo_input
 from dgl.errors import UserError
 from dgl.predict.session import Entry
 from dgl.serving.models import Model, describe, shared_predictor
@@ -125,7 +126,7 @@ class Engine:
         missing = [entry for entry in entries if entry not in known]
         predictor = self._predictor(checkpoint)
         prediction = predictor(
-            session.view(predictor.image_size)[np.newaxis],
+            demo_input(session.image, predictor.image_size)[np.newaxis],
             None if class_index is None else [class_index],
             entries=missing,
             alpha=alpha,

@@ -22,7 +22,7 @@ from dgl.serving.handlers import (
     Shown,
     alpha_at,
 )
-from dgl.serving.sessions import at_most, extensions
+from dgl.serving.sessions import FORMATS, at_most
 
 _HEADER = (
     '<header class="dgl-header"><h1 class="dgl-name">Where does the classifier look?</h1>'
@@ -79,7 +79,7 @@ class Layout:
         self.upload = gr.File(
             label="image file",
             show_label=False,
-            file_types=extensions(),
+            file_types=[extension for group in FORMATS.values() for extension in group],
             type="filepath",
             height=88,
             elem_id="dgl-upload",

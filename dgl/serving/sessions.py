@@ -2,14 +2,13 @@
 
 import os
 from collections import OrderedDict
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from dgl.data.image_io import read_image
-from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 
 # Accepted formats by Pillow's name, with the extensions that a browser offers.
@@ -72,10 +71,6 @@ class Session:
         """(height, width) of the image."""
         return self.image.shape[0], self.image.shape[1]
 
-    def view(self, side: int) -> np.ndarray:
-        """The classifier's input: float32 BGR (side, side, 3) in 0..255."""
-        return demo_input(self.image, side)
-
     def find(self, key: Tuple[Any, ...]) -> Optional[np.ndarray]:
         """A raw map computed before, or ``None``."""
         return self._maps.get(key)
@@ -96,11 +91,6 @@ def at_most(image: np.ndarray, side: int) -> np.ndarray:
         return image
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def extensions() -> List[str]:
-    """File name extensions of the accepted formats, each with its dot."""
-    return [extension for group in FORMATS.values() for extension in group]
 
 
 def shown_name(path: str) -> str:
