@@ -29,9 +29,7 @@ class Fake:
     """The class is the image's mean red, by tens; its map is bright in the right half."""
 
     class_names = ClassNames([f"name {i}" for i in range(26)])
-    image_size = 32
-    backbone = SimpleNamespace(mode="fake")
-    entries = [ENTRY]
+    image_size, backbone = 32, SimpleNamespace(mode="fake")
 
     def __init__(self, is_waiting=False):
         self.sizes, self.go = [], threading.Event()
