@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.recorded import markdown
 from benchmarks.speed.machine import describe
 from dgl.errors import UserError, run_script
-from dgl.evaluation.batches import Task, collect
+from dgl.evaluation.loop import Task, collect
 from dgl.evaluation.plan import Plan
 from dgl.evaluation.results import Results, image_key, merge_records, read_records, write_records
 from dgl.evaluation.summary import compute_metrics

@@ -11,7 +11,7 @@ from dgl.data.labels import fit_labels
 from dgl.data.text_files import BadLines
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps, summary
-from dgl.evaluation.batches import Evaluation
+from dgl.evaluation.loop import Evaluation
 from dgl.evaluation.mosaic import choose_mosaics, mosaic_metrics, parse_grid, play, side_of
 from dgl.evaluation.plan import (
     alpha_entries_of,

@@ -17,7 +17,7 @@ from typing import Any, Dict, Generator, Iterator, Mapping, Optional, Sequence, 
 
 import dgl
 from dgl.errors import UserError
-from dgl.evaluation.batches import BatchRunner, RunBatches, Task
+from dgl.evaluation.loop import BatchRunner, RunBatches, Task
 from dgl.evaluation.plan import versions
 from dgl.evaluation.results import Results
 from dgl.utils.files import weights_fingerprint
@@ -86,7 +86,7 @@ class RayWorkers:
         }
 
     def batches_of(self, task: Task) -> RunBatches:
-        """What runs the batches of a task, as :func:`dgl.evaluation.batches.collect` takes it.
+        """What runs the batches of a task, as :func:`dgl.evaluation.loop.collect` takes it.
 
         Its generator raises :class:`UserError` for a worker's, for a worker that is lost more than
         :data:`MOST_LOSSES` times, and if none starts within 15 minutes.

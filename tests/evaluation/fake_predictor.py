@@ -8,7 +8,7 @@ from PIL import Image
 from sample_images import exif_of
 
 from dgl.data.sample import DataSet, Sample
-from dgl.evaluation.batches import BatchRunner, Task, collect
+from dgl.evaluation.loop import BatchRunner, Task, collect
 from dgl.evaluation.plan import Plan, images_fingerprint
 from dgl.evaluation.summary import compute_metrics, image_rows
 from dgl.report import gallery as images

@@ -22,7 +22,7 @@ from dgl.attribution import expand_methods
 from dgl.cli.evaluate import make_study_parser, run
 from dgl.errors import UserError
 from dgl.evaluation import results
-from dgl.evaluation.batches import BatchRunner, Task, collect
+from dgl.evaluation.loop import BatchRunner, Task, collect
 
 pytestmark = pytest.mark.usefixtures("quick_charts")
 QUICK = ("--gallery", 0, "--resamples", 0, "--clayer", 1, "--method", "dgl", "--gpu=-1")

@@ -13,7 +13,7 @@ from command_runs import parse
 from refusals import check_refusal
 
 from dgl.cli.evaluate import run
-from dgl.evaluation.batches import BatchRunner, Evaluation, Task
+from dgl.evaluation.loop import BatchRunner, Evaluation, Task
 from dgl.evaluation.plan import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.evaluation.ray_workers import (
     Worker,
@@ -119,7 +119,7 @@ def test_workers_get_absolute_paths(folder, many, monkeypatch):
     tasks = []
 
     workers = SimpleNamespace(gpus=0, batches_of=tasks.append)
-    monkeypatch.setattr("dgl.evaluation.batches.collect", lambda *a, **k: None)
+    monkeypatch.setattr("dgl.evaluation.loop.collect", lambda *a, **k: None)
     args = parse(folder, "--load", "tiny.npz", "--data", "many", "--clayer", 1)
     evaluation = Evaluation(args, workers)
     dataset = load_split(args, "val")

@@ -9,7 +9,7 @@ from fake_predictor import FakePredictor, damage, make_dataset, make_plan
 from made_results import PLAIN, filled
 from refusals import check_refusal, refusal
 
-from dgl.evaluation.batches import BatchRunner, Task, collect
+from dgl.evaluation.loop import BatchRunner, Task, collect
 from dgl.evaluation.results import Store, has_records, read_records, write_records
 
 

@@ -1,4 +1,4 @@
-"""Batches of an evaluation: load images, run the network, score the maps; collect what all of them give.
+"""The loop of an evaluation: load images, run the network, score the maps, store the results.
 
 Each protocol has its own geometry, so each has its own view of an image and its own run of the network.
 Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The data set
