@@ -178,16 +178,11 @@ class _Events:
                 else gr.Slider(maximum=last, value=last)
                 for position in (controls.layer, controls.other_layer)
             ]
-            controls = handlers.adapted(controls)
-            layer, other = int(controls.layer), int(controls.other_layer)
             return [
                 chosen,
                 dict(handlers.backbones())[panels.backbone_title(model.mode)],
                 None,
                 *sliders,
-                panels.slider_label("layer", model.layers[layer], model.layers),
-                panels.slider_label("layer of B", model.layers[other], model.layers),
-                panels.slider_label("threshold", f"{controls.threshold:.2f}"),
                 panels.about_model(model),
                 gr.Dropdown(choices=panels.class_choices(model), value=None),
                 *_updates(handlers.show(session, controls)),
@@ -199,9 +194,6 @@ class _Events:
             self._at.class_index,
             self._at.layer,
             self._at.other_layer,
-            self._at.layer_label,
-            self._at.other_label,
-            self._at.threshold_label,
             self._at.about,
             self._at.any_class,
             *self._at.parts,
@@ -209,16 +201,35 @@ class _Events:
 
         def move(*values: Any) -> List[Any]:
             controls = self._handlers.adapted(Controls(*values))
-            return [controls.mode, controls.layer, controls.other_layer, controls.threshold]
+            layers = self._handlers.engine.model(controls.checkpoint).layers
+            layer, other = int(controls.layer), int(controls.other_layer)
+            return [
+                controls.mode,
+                layer,
+                panels.slider_label("layer", layers[layer], layers),
+                other,
+                panels.slider_label("layer of B", layers[other], layers),
+                controls.threshold,
+                panels.slider_label("threshold", f"{controls.threshold:.2f}"),
+            ]
+
+        moved = [
+            self._at.mode,
+            self._at.layer,
+            self._at.layer_label,
+            self._at.other_layer,
+            self._at.other_label,
+            self._at.threshold,
+            self._at.threshold_label,
+        ]
 
         # Gradio's slider resets to its former position when its maximum and its position change at once,
-        # so it is moved afterwards.
-        sliders = [self._at.mode, self._at.layer, self._at.other_layer, self._at.threshold]
+        # so it is moved afterwards; an event of the reset one may have changed its label.
         for choice in (self._at.checkpoint, self._at.backbone):
             choice.input(change, [choice, *self._inputs], outputs, **events).then(
                 move,
                 self._at.controls,
-                sliders,
+                moved,
                 show_progress="hidden",
                 api_visibility="private",
             )
