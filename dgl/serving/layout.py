@@ -59,7 +59,14 @@ class Layout:
         self.session = gr.State(None)
         self.class_index = gr.State(None)
         self.tab = gr.State(ONE)
-        self.mode = gr.State(self._models[0].mode)
+        # Not a state, which an event has as it is when the event's turn comes: the positions of the sliders
+        # come from the browser, and with them the backbone that they are of.
+        self.mode = gr.Textbox(
+            self._models[0].mode,
+            visible="hidden",
+            elem_id="dgl-mode",
+            label="backbone of the sliders",
+        )
         with gr.Row(elem_id="dgl-page"):
             with gr.Column(elem_id="dgl-left"):
                 with gr.Column(elem_id="dgl-input"):
