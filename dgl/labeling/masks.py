@@ -51,7 +51,7 @@ def refine(
         return unrefined
     # Pixels that touch at a corner are one part.
     count, parts, table, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
-    shared = np.bincount(parts[known], minlength=count)
+    shared = np.bincount(np.asarray(parts, np.int32)[known], minlength=count)
     shared[0] = 0
     best = int(shared.argmax())
     x, y, columns, rows = table[best, :4].tolist()
