@@ -1,4 +1,4 @@
-"""Attention maps of a file's classifier, in one session: a checkpoint's, or a model's that others built."""
+"""Predictors: attention maps of a checkpoint's network, or of a model that others built, in one session."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""Base of the services: a socket on one address, an orderly end, and an HTTP server with JSON answers."""
+"""What the API and the review page share: an HTTP server with JSON answers, its address, an orderly end."""
 
 import contextlib
 import json

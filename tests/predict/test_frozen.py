@@ -163,9 +163,11 @@ def test_the_reference_s_rounding_is_not_rearranged(classifier, expected, monkey
 
 
 @one_network
-def test_gpus_are_left_their_own_gradients(classifier):
-    built = Built(classifier, classifier.frozen, 1, with_maps=False)
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_gpus_are_left_their_own_gradients_and_a_float32_graph(classifier, precision):
+    built = Built(classifier, classifier.frozen, 1, precision, with_maps=False)
     assert "Conv2DBackpropInput" in built.types()
+    assert tf.bfloat16 not in {tensor.dtype for op in built.operations for tensor in op.outputs}
 
 
 @one_network
